@@ -1,0 +1,1 @@
+"""The embedded inference process: Cairo pages read by a vision-language model."""

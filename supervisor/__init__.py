@@ -1,0 +1,3 @@
+"""Ops supervisor and watchdog for vision-language model serving."""
+
+__version__ = "0.1.0"
