@@ -101,7 +101,7 @@ def _default(item: dataclasses.Field[object], base: object) -> object:
 def _decode(
     kind: object, value: object, path: str, problems: list[ConfigProblem], default: object
 ) -> object:
-    """`value` decoded as `kind`; appends to `problems` and raises _RefusedError when it cannot be."""
+    """`value` as `kind`; when it cannot be, appends to `problems` and raises _RefusedError."""
     origin = get_origin(kind)
     if origin in (Union, types.UnionType):
         options = [option for option in get_args(kind) if option is not type(None)]
@@ -132,11 +132,11 @@ def _scalar(kind: object, value: object, path: str, problems: list[ConfigProblem
 def _choice(
     options: tuple[object, ...], value: object, path: str, problems: list[ConfigProblem]
 ) -> object:
-    if isinstance(value, str) and value in options:
-        return value
-    names = [str(option) for option in options]
-    hint = _did_you_mean(str(value), names)
-    _refuse(path, f"must be one of {', '.join(names)}, not {value!r}{hint}", problems)
+    if not isinstance(value, str) or value not in options:
+        names = [str(option) for option in options]
+        hint = _did_you_mean(str(value), names)
+        _refuse(path, f"must be one of {', '.join(names)}, not {value!r}{hint}", problems)
+    return value
 
 
 def _items(
