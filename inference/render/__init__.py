@@ -1,0 +1,26 @@
+"""Text drawn to pages: Pango breaks lines and picks fonts, cairo draws.
+
+style = resolve_style(profile)
+for page in render_pages(text, style): ...
+"""
+
+from inference.render.layout import missing_families
+from inference.render.pages import Page, PagePlan, count_pages, plan_pages, render_pages
+from inference.render.pango import PangoUnavailableError
+from inference.render.raster import Pixels, encode_png
+from inference.render.style import Style, StyleError, resolve_style
+
+__all__ = [
+    "Page",
+    "PagePlan",
+    "PangoUnavailableError",
+    "Pixels",
+    "Style",
+    "StyleError",
+    "count_pages",
+    "encode_png",
+    "missing_families",
+    "plan_pages",
+    "render_pages",
+    "resolve_style",
+]
