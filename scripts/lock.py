@@ -1,7 +1,7 @@
 """Rewrite requirements.lock and requirements-dev.lock from pyproject.toml (`make lock`).
 
-No hashes: torch is installed from whatever build the machine has (CPU here, CUDA there), always at one exact version.
-Packages that only CUDA builds of torch pull in are left to torch's own exact pins.
+No hashes: torch is installed from whatever build the machine has (CPU here, CUDA there), always
+at one exact version. Packages that only CUDA builds of torch pull in are left to torch's own pins.
 """
 
 import json
@@ -22,12 +22,14 @@ def resolve(*requirements: str) -> dict[str, str]:
     ]
     report = json.loads(subprocess.run(command, check=True, capture_output=True, cwd=ROOT).stdout)
     found = {item["metadata"]["name"]: item["metadata"]["version"] for item in report["install"]}
-    return {
-        name.lower(): version
-        for name, version in found.items()
-        if name.lower() != "glyph-supervisor"
-        and not (name.lower().startswith(("nvidia-", "triton")) and name.lower() != "nvidia-ml-py")
-    }
+    return {name.lower(): found[name] for name in found if is_ours(name.lower())}
+
+
+def is_ours(name: str) -> bool:
+    """Whether we pin a package: not ourselves, and nothing that comes with a CUDA build of torch."""
+    if name in ("glyph-supervisor", "triton"):
+        return False
+    return not name.startswith("nvidia-") or name == "nvidia-ml-py"
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The whole product as a stranger starts it: `glyphctl run` on free ports, in directories of its own."""
+"""The whole product as a stranger starts it, on free ports, in directories of its own."""
 
 import contextlib
 import json
@@ -20,7 +20,7 @@ GONE_SECONDS = 40.0
 
 
 class Product:
-    """One supervisor with its gateway and workers; every process is found by its runtime directory."""
+    """One supervisor with its gateway and workers; processes are found by their directories."""
 
     def __init__(self, directory: Path, overrides: dict[str, Any]) -> None:
         self.directory = directory
@@ -100,7 +100,7 @@ class Product:
         return int(self.status()["workers"][0]["pid"])
 
     def processes(self) -> list[psutil.Process]:
-        """Every living process that names our runtime directory or configuration on its command line."""
+        """Every living process that names our runtime directory or configuration in its argv."""
         found = []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):

@@ -1,4 +1,4 @@
-"""Two real books through the whole product: no character is lost, the answer streams, usage tells what it cost."""
+"""Two real books through the whole product: no character is lost, usage tells what it cost."""
 
 import json
 from typing import Any
@@ -19,7 +19,8 @@ def ask(url: str, text: str) -> tuple[str, dict[str, Any], str | None, bool]:
         "stream": True,
         "stream_options": {"include_usage": True},
     }
-    answer, usage, finish, done, pieces = "", {}, None, False, 0
+    answer, finish, done, pieces = "", None, False, 0
+    usage: dict[str, Any] = {}
     with httpx.stream("POST", f"{url}/v1/chat/completions", json=body, timeout=120) as response:
         assert response.status_code == 200, response.read()
         assert response.headers["content-type"].startswith("text/event-stream")

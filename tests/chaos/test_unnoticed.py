@@ -1,11 +1,11 @@
-"""Nobody notices: the whole product under load while its processes are killed, stopped and replaced."""
+"""Nobody notices: the whole product under load while its processes are killed and replaced."""
 
 import asyncio
 import json
 import os
 import signal
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ SETTLE_SECONDS = 60.0
 
 
 async def moment(load: Load) -> None:
-    """Wait until a fault would hurt most: at least 4 in flight, 2 of them in the middle of a stream."""
+    """Wait until a fault would hurt most: at least 4 in flight, 2 of them mid-stream."""
     end = time.monotonic() + FAULT_SECONDS
     while load.in_flight() < 4 or load.mid_stream() < 2:
         assert time.monotonic() < end, f"never 4 in flight and 2 mid-stream: {load.report}"
@@ -69,18 +69,17 @@ async def kill_supervisor(product: Product, load: Load) -> None:
     assert after["term"] > before["term"]
 
 
-async def under_load(product: Product, faults: list[Callable[[Load], Awaitable[None]]]) -> Report:
-    """Know the answers, start eight clients, fire the faults one after the other, let the load end."""
+async def under_load(
+    product: Product, faults: Sequence[Callable[[Load], Awaitable[None]]]
+) -> Report:
+    """Know the answers, start eight clients, fire the faults one by one, let the load end."""
     known = await answers_without_faults(product.url())
     load = Load(product.url(), known)
     running_load = asyncio.create_task(load.run())
     try:
         for fault in faults:
             await fault(load)
-            done = load.report.completed
-            end = time.monotonic() + FAULT_SECONDS
-            while load.report.completed < done + 4 and time.monotonic() < end:
-                await asyncio.sleep(0.05)
+            await load.completed(4, FAULT_SECONDS)
     finally:
         load.stop()
         report = await running_load
@@ -141,7 +140,7 @@ def test_no_client_notices(tmp_path: Path) -> None:
 
 
 def explained(events: list[dict[str, Any]]) -> None:
-    """The journal says of every restart why it happened, on what evidence, and how long each phase took."""
+    """The journal says of every restart why, on what evidence, and how long each phase took."""
     restarts = [event for event in events if event["kind"] == "restart"]
     causes = sorted(event["cause"] for event in restarts)
     assert causes == ["hang", "killed", "killed", "killed", "operator", "operator"], causes
