@@ -1,33 +1,51 @@
 """The typed configuration: one frozen group per part of the product, a sentence under every key.
 
-The models are strict: an unknown key, a wrong type or a bad unit is an error. Reading YAML into them, with line and column
-of every mistake, is `supervisor.config.decode`; where files and sockets live is `supervisor.config.paths`.
+The models are strict: an unknown key, a wrong type or a bad unit is an error. Reading YAML into
+them, with line and column of every mistake, is `supervisor.config.decode`; where files and sockets
+live is `supervisor.config.paths`; which values contradict each other is `supervisor.config.check`.
 """
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from supervisor.config.units import parse_bytes, parse_seconds
 
-Seconds = Annotated[float, BeforeValidator(parse_seconds), Field(ge=0)]
-Bytes = Annotated[int, BeforeValidator(parse_bytes), Field(ge=0)]
+_DURATION_SCHEMA = {
+    "anyOf": [
+        {"type": "number", "minimum": 0},
+        {"type": "string", "pattern": r"^(\d+(\.\d+)?(ms|s|m|h|d))+$"},
+    ]
+}
+_SIZE_SCHEMA = {
+    "anyOf": [
+        {"type": "integer", "minimum": 0},
+        {"type": "string", "pattern": r"^\d+(\.\d+)?\s*([kKmMgG][iI]?)?[bB]$"},
+    ]
+}
+
+Seconds = Annotated[
+    float, BeforeValidator(parse_seconds), Field(ge=0), WithJsonSchema(_DURATION_SCHEMA)
+]
+Bytes = Annotated[int, BeforeValidator(parse_bytes), Field(ge=0), WithJsonSchema(_SIZE_SCHEMA)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
 class Group(BaseModel):
     """Common settings of all groups: frozen, strict, no unknown keys."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, strict=True, extra="forbid", use_attribute_docstrings=True
+    )
 
 
 class Paths(Group):
     """Where the product keeps what it must remember and what lives only while it runs."""
 
     state: str | None = None
-    """State directory (journal, logs); null: systemd's, else `var` in the clone, else /var/lib/glyph."""
+    """State directory (journal, logs); null: systemd's, `var` in a clone, else /var/lib/glyph."""
     runtime: str | None = None
-    """Runtime directory (sockets); null: systemd's, else a short one derived from the state directory."""
+    """Runtime directory (sockets); null: systemd's, else a short one for the state directory."""
 
 
 class Gateway(Group):
@@ -38,7 +56,7 @@ class Gateway(Group):
     port: Port = 8000
     """Port the public API listens on; 0 picks a free one."""
     backlog: Annotated[int, Field(ge=1, le=65535)] = 4096
-    """Connections the kernel queues while nobody accepts; they wait here when the gateway itself is replaced."""
+    """Connections the kernel queues while nobody accepts, as when the gateway is replaced."""
     total_seconds: Seconds = 600.0
     """Deadline of a request from admission to its last byte, holding included."""
     service_seconds: Seconds = 300.0
@@ -46,11 +64,11 @@ class Gateway(Group):
     hold_requests: Annotated[int, Field(ge=0)] = 2000
     """Requests that may wait for a worker at the same time; the next one is refused with 503."""
     hold_bytes: Bytes = 256 * 1024 * 1024
-    """Bytes of request bodies kept for running and held requests; beyond it requests are refused with 503."""
+    """Bytes of request bodies kept for running and held requests; beyond it the answer is 503."""
     body_bytes: Bytes = 16 * 1024 * 1024
     """Largest request body; a larger one is answered 413."""
     status_delay_seconds: Seconds = 2.0
-    """How long the status line of a stream is held back, so that refusals keep their own status code."""
+    """How long the status line of a stream is held back, so that refusals keep their own status."""
     keep_alive_seconds: Seconds = 5.0
     """Pause between two `: hold` lines on a stream that waits."""
     idle_seconds: Seconds = 75.0
@@ -60,16 +78,16 @@ class Gateway(Group):
     death_verdict_seconds: Seconds = 5.0
     """How long a request whose worker was lost waits for the supervisor's verdict on that death."""
     replay: bool = True
-    """Send a request whose worker was lost to the successor; false only to prove that it matters."""
+    """Send a request whose worker was lost to the successor; false only to show that it matters."""
     orphan_seconds: Seconds = 3600.0
-    """Without a word from a supervisor for so long, and with nothing in flight, the gateway exits."""
+    """The gateway exits after so long without a word from a supervisor and nothing in flight."""
 
 
 class Console(Group):
     """The operator's page."""
 
     host: str = "127.0.0.1"
-    """Address the console listens on; anything but loopback needs authentication and is refused for now."""
+    """Address the console listens on; only loopback (localhost, 127.0.0.1, ::1) is accepted."""
     port: Port = 8900
     """Port the console listens on; 0 picks a free one."""
     login_link_seconds: Seconds = 900.0
@@ -115,9 +133,9 @@ class Lifecycle(Group):
     stop_seconds: Seconds = 5.0
     """From SIGTERM until the process tree is killed."""
     kill_seconds: Seconds = 10.0
-    """From the kill until every process of the tree must be gone; then an alert, and waiting goes on."""
+    """From the kill until the whole process tree must be gone; then an alert; the wait goes on."""
     reclaim_seconds: Seconds = 30.0
-    """For the GPU to give the dead generation's memory back; then an alert, and waiting goes on."""
+    """For the GPU to give the dead generation's memory back; then an alert; the wait goes on."""
 
 
 class Backoff(Group):
@@ -141,7 +159,7 @@ class Budget(Group):
     """How many restarts the watchdog may order by itself, per worker and cause."""
 
     per_hour: Annotated[int, Field(ge=0)] = 3
-    """Watchdog restarts per hour; when they are spent the worker keeps serving and people are paged."""
+    """Watchdog restarts per hour; when they are spent the worker goes on serving, with an alert."""
     per_day: Annotated[int, Field(ge=0)] = 6
     """Watchdog restarts per day."""
 
@@ -167,7 +185,7 @@ class Worker(Group):
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,30}$")] = "worker-0"
     """Name used in commands, logs and events."""
     gpu: Annotated[int, Field(ge=0)] | None = None
-    """Index of the GPU this worker may use (CUDA_VISIBLE_DEVICES); null leaves the environment as it is."""
+    """Index of the GPU this worker may use (CUDA_VISIBLE_DEVICES); null leaves that as it is."""
     environment: dict[str, str] = Field(default_factory=dict)
     """Extra environment variables of the process."""
     inference: dict[str, Any] = Field(default_factory=dict)

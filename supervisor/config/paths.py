@@ -89,7 +89,7 @@ def resolve(
 ) -> Directories:
     """Both directories as absolute paths; nothing is created.
 
-    Raises RuntimePathTooLongError when a socket below the runtime directory would not fit its address.
+    Raises RuntimePathTooLongError when a socket in the runtime directory would not fit an address.
     """
     configured_state = configuration_paths.state if configuration_paths else None
     configured_runtime = configuration_paths.runtime if configuration_paths else None

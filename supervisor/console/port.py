@@ -20,7 +20,7 @@ class SupervisorPort(Protocol):
         """The status object of `docs/wire.md` section 6."""
 
     def events(self, *, limit: int, after: int) -> list[dict[str, object]]:
-        """Oldest first, at most `limit`: the newest if `after` is 0, else those with a higher id."""
+        """At most `limit`, oldest first: the newest if `after` is 0, else those of a higher id."""
 
     async def restart(self, worker: str, *, reason: str, actor: str) -> RestartAnswer:
         """Order a restart of one worker, or of `all` one after the other."""
