@@ -21,8 +21,9 @@ def resolve(*requirements: str) -> dict[str, str]:
         *("--disable-pip-version-check", "--report", "-", *requirements),
     ]
     report = json.loads(subprocess.run(command, check=True, capture_output=True, cwd=ROOT).stdout)
-    found = {item["metadata"]["name"]: item["metadata"]["version"] for item in report["install"]}
-    return {name.lower(): found[name] for name in found if is_ours(name.lower())}
+    found = [item["metadata"] for item in report["install"]]
+    versions = {item["name"].lower(): item["version"] for item in found}
+    return {name: version for name, version in versions.items() if is_ours(name)}
 
 
 def is_ours(name: str) -> bool:

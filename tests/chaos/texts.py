@@ -4,11 +4,5 @@ from pathlib import Path
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 
-
-def _read(language: str) -> str:
-    (path,) = DATA.glob(f"{language}*.txt")
-    return path.read_text(encoding="utf-8")
-
-
-ENGLISH = _read("en")
-CHINESE = _read("zh")
+ENGLISH = (DATA / "genesis-kjv.txt").read_text(encoding="utf-8")
+CHINESE = (DATA / "tang-poems.txt").read_text(encoding="utf-8")
