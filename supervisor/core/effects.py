@@ -1,12 +1,16 @@
 """What to do about it. The runtime performs effects in order; results come back as events.
 
-`Record` is durable before the effects behind it are performed: every destructive act is preceded by its reason.
+`Record` is durable before the effects behind it are performed: every destructive act is preceded
+by its reason.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
 
+from supervisor.core import model
 from supervisor.core.model import Cause, Generation, PhaseTime, Route, Slot
+
+Evidence = model.Evidence
 
 
 class Severity(StrEnum):
@@ -15,9 +19,6 @@ class Severity(StrEnum):
     INFO = "info"
     WARNING = "warning"
     CRITICAL = "critical"
-
-
-Evidence = tuple[tuple[str, str | float | int | bool | None], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Remember:
-    """Keep a slot's memory and its generation's phase (with its replacement) for the next supervisor."""
+    """Keep a slot's memory, generation and replacement for the next supervisor."""
 
     slot: Slot
     """Its generation, if any, is inside."""
@@ -98,7 +99,7 @@ class StopGateway:
 
 @dataclass(frozen=True, slots=True)
 class KillTree:
-    """SIGKILL every process of this verified generation: cgroup.kill, else freeze, walk and kill."""
+    """SIGKILL every process of this verified generation: cgroup.kill, else freeze, walk, kill."""
 
     generation: Generation
 

@@ -1,6 +1,7 @@
-"""What happened. Every event says when (`at`, monotonic seconds); news of a child carries its epoch.
+"""What happened. Every event says when (`at`, monotonic seconds); news of a child has its epoch.
 
-Late or doubled news of a dead epoch is dropped by the machine, so whoever posts events need not be careful, only honest.
+Late or doubled news of a dead epoch is dropped by the machine, so whoever posts events need not be
+careful, only honest.
 """
 
 from dataclasses import dataclass
@@ -34,6 +35,12 @@ class Remembered:
     crashes_in_row: int
     restarts: int
     watchdog_restarts: tuple[float, ...]
+    replacement: Replacement | None = None
+    """An unfinished restart of a slot that had no generation just then."""
+    broken: Cause | None = None
+    start_at: float | None = None
+    failing: bool = False
+    load_estimate_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +69,11 @@ class FoundDead:
     number: int
     exit: ExitReport
     was_ready: bool
+    """It had reached READY, also when it was draining or stopping at last."""
     replacement: Replacement | None = None
     """The unfinished restart it was part of, if any: it is finished, not repeated."""
+    identity: Identity | None = None
+    """What it was, so that the rest of its tree can be killed; None: it never got so far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +177,7 @@ class MemoryRead:
 
 @dataclass(frozen=True, slots=True)
 class InFlightRead:
-    """Requests the gateway has running on an epoch. For the gateway's own epoch: all it holds and runs."""
+    """Requests the gateway has running on an epoch; for its own epoch: all it holds and runs."""
 
     at: float
     epoch: str

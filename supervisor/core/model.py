@@ -1,11 +1,15 @@
 """Values of the lifecycle core: phases, identities, slots and the whole state.
 
-A **slot** is a place for one process (a worker or the gateway). A **generation** is one process in it, known by its epoch.
-What the operator wants, what phase a generation is in and how healthy it looks are three separate fields.
+A **slot** is a place for one process (a worker or the gateway). A **generation** is one process in
+it, known by its epoch. What the operator wants, what phase a generation is in and how healthy it
+looks are three separate fields.
 """
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+
+Evidence = tuple[tuple[str, str | float | int | bool | None], ...]
+"""Names and values an operator reads as the reason of a decision."""
 
 
 class Kind(StrEnum):
@@ -99,13 +103,25 @@ class Replacement:
     cause: Cause
     reason: str
     actor: str
-    evidence: tuple[tuple[str, str | float | int | bool | None], ...]
+    evidence: Evidence
     old_epoch: str | None
     began_at: float
     phase_name: str
     """The operator's name of the phase now under way: decide, hold, drain, stop, gone, ..."""
     phase_began_at: float
     phases: tuple[PhaseTime, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Suspicion:
+    """A finding that a generation cannot serve; judged at the next tick that is not late."""
+
+    source: str
+    """The probe that found it (`progress` or `health`): only the same probe can clear it."""
+    reason: str
+    evidence: Evidence
+    counted: bool
+    """Whether such a death weighs against the requests it had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +148,19 @@ class Generation:
     last_step: int = -1
     in_flight: int | None = None
     """Requests the gateway has on it; None: not known."""
+    began_at: float | None = None
+    """Monotonic time of the intent to start it; None when adopted."""
+    tree_gone: bool = False
+    """Every process of it is known to be dead."""
+    asked_at: float | None = None
+    """Monotonic time at which the world was last asked whether it, or its memory, is gone."""
+    silent_since: float | None = None
+    """Monotonic time since which every health request to the gateway timed out."""
+    engine_phase: str = ""
+    """Phase of its engine at the last look, such as `decode`."""
+    process_state: str = ""
+    """Letter of /proc/PID/stat at the last look."""
+    suspicion: Suspicion | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +183,10 @@ class Slot:
     watchdog_restarts: tuple[float, ...] = ()
     """Monotonic times of watchdog restarts within the last day: the budget."""
     budget_alerted: bool = False
+    failing: bool = False
+    """A failure alert is open; it is resolved when a generation is READY again."""
+    load_estimate_seconds: float | None = None
+    """Seconds the last start took from the intent to READY; None: never measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +203,11 @@ class State:
     routes: tuple["Route", ...] = ()
     queue: tuple[str, ...] = field(default=())
     """Slots waiting for their turn in a rolling restart."""
+    late: tuple[tuple[float, float], ...] = ()
+    """Recent late ticks: when, and by how many seconds deadlines moved."""
+    expected_at: float | None = None
+    """Monotonic time at which the gateway was told that a worker should be ready."""
+    quit_sent: bool = False
 
     def slot(self, name: str) -> Slot:
         """Find a slot by its name; KeyError if there is none."""
