@@ -1,0 +1,1 @@
+"""Requests from admission to the last token: preparing, scheduling, and the one engine thread."""

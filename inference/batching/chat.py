@@ -1,0 +1,118 @@
+"""A chat completion as the worker understands it, decoded and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Mode = Literal["auto", "always", "never"]
+Role = Literal["system", "user", "assistant"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message; several texts are several parts of its content."""
+
+    role: Role
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GlyphOptions:
+    """How the documents of a request are drawn."""
+
+    mode: Mode = "auto"
+    profile: str | None = None
+    dpi: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """What an earlier attempt at the same answer has brought already."""
+
+    token_ids: tuple[int, ...] = ()
+    text_bytes: int = 0
+    """UTF-8 bytes of text the client has."""
+    fingerprint: str | None = None
+    """What computed it; another model must not go on with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """A request; None means the default of the model or of the configuration."""
+
+    model: str | None
+    messages: tuple[Message, ...]
+    seed: int
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    stop: tuple[str, ...] = ()
+    stream: bool = False
+    include_usage: bool = False
+    glyph: GlyphOptions = GlyphOptions()
+    resume: Resume = Resume()
+
+
+@dataclass(frozen=True, slots=True)
+class RenderFacts:
+    """What drawing did for a request; goes to the client."""
+
+    mode: Mode
+    """What was done: `auto` only if some documents were drawn and some not."""
+    profile: str
+    pages: int = 0
+    visual_tokens: int = 0
+    characters: int = 0
+    """Characters of the documents drawn."""
+    characters_laid_out: int = 0
+    missing_glyphs: int = 0
+    replaced_text_tokens: int = 0
+    """Tokens the documents drawn would have cost as text."""
+
+    @property
+    def compression(self) -> float | None:
+        """Text tokens replaced per visual token; None without pages."""
+        return self.replaced_text_tokens / self.visual_tokens if self.visual_tokens else None
+
+    def members(self) -> Mapping[str, object]:
+        """The facts under their names on the wire."""
+        return {
+            "mode": self.mode,
+            "profile": self.profile,
+            "pages": self.pages,
+            "visual_tokens": self.visual_tokens,
+            "characters": self.characters,
+            "characters_laid_out": self.characters_laid_out,
+            "missing_glyphs": self.missing_glyphs,
+            "compression": self.compression,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a prompt costs."""
+
+    prompt_tokens: int
+    facts: RenderFacts
+
+    def members(self, completion_tokens: int) -> Mapping[str, object]:
+        """OpenAI's `usage` for an answer of so many tokens."""
+        facts = self.facts
+        return {
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": completion_tokens,
+            "total_tokens": self.prompt_tokens + completion_tokens,
+            "prompt_tokens_details": {
+                "text_tokens": self.prompt_tokens - facts.visual_tokens,
+                "visual_tokens": facts.visual_tokens,
+                "pages": facts.pages,
+                "characters": facts.characters,
+                "characters_laid_out": facts.characters_laid_out,
+                "missing_glyphs": facts.missing_glyphs,
+                "replaced_text_tokens": facts.replaced_text_tokens,
+                "compression": facts.compression,
+            },
+        }
