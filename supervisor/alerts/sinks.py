@@ -157,8 +157,7 @@ async def _exited(process: subprocess.Popen[bytes]) -> None:
 
 async def _finish(process: subprocess.Popen[bytes]) -> None:
     """Reap; kill the group first when the program itself still runs."""
-    ended = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-    if not ended:
+    if not _has_ended(process):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         try:
@@ -168,3 +167,7 @@ async def _finish(process: subprocess.Popen[bytes]) -> None:
             # Stuck in the kernel; waiting for it here would hold up the supervisor.
             raise DeliveryError("killed, but it does not end") from None
     process.wait()
+
+
+def _has_ended(process: subprocess.Popen[bytes]) -> bool:
+    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
