@@ -27,7 +27,7 @@ def resolve(*requirements: str) -> dict[str, str]:
 
 
 def is_ours(name: str) -> bool:
-    """Whether we pin a package: not ourselves, and nothing that comes with a CUDA build of torch."""
+    """Whether we pin a package: not ourselves, and nothing that a CUDA build of torch brings."""
     if name in ("glyph-supervisor", "triton"):
         return False
     return not name.startswith("nvidia-") or name == "nvidia-ml-py"
