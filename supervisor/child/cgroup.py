@@ -99,7 +99,7 @@ def add(path: Path, pid: int) -> bool:
 
 
 def kill(path: Path) -> bool:
-    """SIGKILL everything in the cgroup and below it at once; False when that is not possible here."""
+    """SIGKILL all of the cgroup and below at once; False when that is not possible here."""
     try:
         (path / "cgroup.kill").write_text("1")
     except OSError:

@@ -52,7 +52,7 @@ class Children:
         return self._by_epoch.get(epoch)
 
     def watch(self, child: Child) -> None:
-        """Follow a child; `on_exit` is called once, in the loop, when it dies or is dead already."""
+        """Follow a child; `on_exit` is called once, from the loop, when it dies or is dead."""
         self._by_epoch[child.epoch] = child
         loop = asyncio.get_running_loop()
         child.pidfd = open_pidfd(child.identity)
@@ -60,6 +60,11 @@ class Children:
             loop.call_soon(self._dead, child)
         else:
             loop.add_reader(child.pidfd, self._dead, child)
+
+    def keep(self, child: Child) -> None:
+        """Hold a child that was found dead, so that the rest of its tree can be killed."""
+        child.exit = how_it_ended(child)
+        self._by_epoch[child.epoch] = child
 
     def forget(self, epoch: str) -> None:
         """Stop following a child, whether it lives or not."""

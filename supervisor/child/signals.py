@@ -42,7 +42,7 @@ def _verified(identity: Identity) -> "Iterator[int | None]":
 
 
 def send(identity: Identity, number: signal.Signals) -> bool:
-    """Signal this process and no other; False when it is no more. PermissionError passes through."""
+    """Signal this process and no other; False when it is no more. May raise PermissionError."""
     with _verified(identity) as descriptor:
         if descriptor is None:
             return False

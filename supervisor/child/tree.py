@@ -6,6 +6,7 @@ its arguments (fork without exec) or in its environment.
 """
 
 import signal
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,6 +33,8 @@ class Tree:
         self.group = group
         self._members: dict[int, int] = {root.pid: root.start_ticks}
         self._strangers: dict[int, int] = {}
+        self._last_pids = frozenset({root.pid})
+        self._lock = threading.Lock()
 
     def walk(
         self, table: Mapping[int, Stat] | None = None, *, thorough: bool = False
@@ -39,7 +42,14 @@ class Tree:
         """Living processes of the tree now. `thorough` asks strangers again instead of remembering
         them.
         """
-        table = snapshot() if table is None else table
+        with self._lock:
+            return self._walk(snapshot() if table is None else table, thorough)
+
+    def pids(self) -> frozenset[int]:
+        """Pids seen at the last walk that had any; a dead tree keeps those of its last life."""
+        return self._last_pids
+
+    def _walk(self, table: Mapping[int, Stat], thorough: bool) -> list[Stat]:
         self._members = {
             pid: ticks
             for pid, ticks in self._members.items()
@@ -53,6 +63,7 @@ class Tree:
         in_group = set(cgroup.members(self.group)) if self.group else set[int]()
         while self._adopt_relatives(table, in_group, self._session_is_ours(table)):
             pass
+        self._last_pids = frozenset(self._members) or self._last_pids
         return [table[pid] for pid in self._members if table[pid].alive]
 
     def _session_is_ours(self, table: Mapping[int, Stat]) -> bool:

@@ -22,7 +22,7 @@ def open_client(socket: Path, term: int) -> httpx.AsyncClient:
 
 
 def outcome_of(error: httpx.HTTPError) -> Outcome:
-    """Refused means dead or not there yet; a full backlog means busy; anything else proves nothing."""
+    """Refused: dead or not there yet. Full backlog: busy. Anything else proves nothing."""
     numbers = set(_error_numbers(error))
     if numbers & {errno.ECONNREFUSED, errno.ENOENT}:
         return Outcome.REFUSED
