@@ -28,7 +28,11 @@ class Prepared:
     job: Job
     usage: Usage
     fingerprint: str
-    ended: Progress | None
+    resumed_ids: tuple[int, ...] = ()
+    """Tokens of the answer an earlier attempt brought."""
+    resumed_bytes: int = 0
+    """UTF-8 bytes of text the client has."""
+    ended: Progress | None = None
     """The last chunk, when the ids given for resuming end the answer."""
 
 
@@ -89,7 +93,9 @@ class Preparer:
         )
         generation = Generation(request_id, prompt, self._sampling(chat), max_new_tokens)
         job, ended = self._job(generation, pages, chat)
-        return Prepared(job, Usage(len(prompt.token_ids), facts), fingerprint, ended)
+        usage = Usage(len(prompt.token_ids), facts)
+        resume = chat.resume
+        return Prepared(job, usage, fingerprint, resume.token_ids, resume.text_bytes, ended)
 
     def _style(self, chat: ChatRequest) -> tuple[str, Style]:
         render = self._config.render

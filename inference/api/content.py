@@ -1,0 +1,69 @@
+"""The messages of a chat completion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NoReturn
+
+from inference.batching.chat import Message, Role
+from inference.errors import RequestError
+
+_ROLES: Mapping[str, Role] = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "assistant": "assistant",
+}
+
+
+def parse_messages(value: object) -> tuple[Message, ...]:
+    """The conversation. Raises RequestError naming the part that is wrong."""
+    if not isinstance(value, list) or not value:
+        _wrong("messages", "a list with at least one message")
+    return tuple(_message(item, f"messages[{number}]") for number, item in enumerate(value))
+
+
+def _message(value: object, param: str) -> Message:
+    if not isinstance(value, dict):
+        _wrong(param, "an object")
+    role = value.get("role")
+    if role in ("tool", "function") or value.get("tool_calls") or value.get("function_call"):
+        raise RequestError("unsupported", "tools are not supported", param)
+    if not isinstance(role, str) or role not in _ROLES:
+        _wrong(f"{param}.role", "system, developer, user or assistant")
+    return Message(_ROLES[role], _texts(value.get("content"), f"{param}.content"))
+
+
+def _texts(content: object, param: str) -> tuple[str, ...]:
+    if isinstance(content, str):
+        return (_encodable(content, param),)
+    if not isinstance(content, list) or not content:
+        _wrong(param, "a string or a list of parts")
+    return tuple(_part(part, f"{param}[{number}]") for number, part in enumerate(content))
+
+
+def _part(part: object, param: str) -> str:
+    if not isinstance(part, dict):
+        _wrong(param, "an object")
+    kind = part.get("type")
+    if not isinstance(kind, str):
+        _wrong(f"{param}.type", "a string")
+    if kind != "text":
+        raise RequestError("unsupported", f"parts of type {kind!r} are not supported", param)
+    text = part.get("text")
+    if not isinstance(text, str):
+        _wrong(f"{param}.text", "a string")
+    return _encodable(text, f"{param}.text")
+
+
+def _encodable(text: str, param: str) -> str:
+    """JSON can spell half a surrogate pair; UTF-8 and the tokenizer cannot."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        _wrong(param, "text without unpaired surrogates")
+    return text
+
+
+def _wrong(param: str, wanted: str) -> NoReturn:
+    raise RequestError("invalid_request", f"{param} must be {wanted}", param)

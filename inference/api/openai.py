@@ -1,0 +1,82 @@
+"""Answers in OpenAI's shapes: completions, chunks, models."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from inference.batching.prepare import Prepared
+from inference.batching.request import FinishReason
+
+
+def new_id() -> str:
+    """A name for an answer."""
+    return f"chatcmpl-{uuid.uuid4().hex}"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What all chunks of one answer have in common."""
+
+    id: str
+    model: str
+    prepared: Prepared
+    created: int = field(default_factory=lambda: int(time.time()))
+
+    def chunk(
+        self,
+        delta: Mapping[str, object],
+        finish_reason: FinishReason | None = None,
+        **members: object,
+    ) -> dict[str, object]:
+        """A `chat.completion.chunk` with one choice and further `members`."""
+        choice = {
+            "index": 0,
+            "delta": delta,
+            "logprobs": None,
+            "finish_reason": finish_reason,
+        }
+        return {**self._head("chat.completion.chunk"), "choices": [choice], **members}
+
+    def usage_chunk(self, completion_tokens: int) -> dict[str, object]:
+        """The chunk without choices that `stream_options.include_usage` asks for."""
+        usage = self.prepared.usage.members(completion_tokens)
+        return {**self._head("chat.completion.chunk"), "choices": [], "usage": usage}
+
+    def completion(
+        self, text: str, finish_reason: FinishReason, completion_tokens: int
+    ) -> dict[str, object]:
+        """A whole `chat.completion`."""
+        choice = {
+            "index": 0,
+            "message": {"role": "assistant", "content": text, "refusal": None},
+            "logprobs": None,
+            "finish_reason": finish_reason,
+        }
+        return {
+            **self._head("chat.completion"),
+            "choices": [choice],
+            "usage": self.prepared.usage.members(completion_tokens),
+            "glyph": self.prepared.usage.facts.members(),
+        }
+
+    def _head(self, kind: str) -> dict[str, object]:
+        return {
+            "id": self.id,
+            "object": kind,
+            "created": self.created,
+            "model": self.model,
+            "system_fingerprint": self.prepared.fingerprint,
+        }
+
+
+def event(payload: Mapping[str, object]) -> bytes:
+    """One server-sent event."""
+    text = json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
+    return b"data: " + text.encode() + b"\n\n"
+
+
+DONE = b"data: [DONE]\n\n"
