@@ -23,6 +23,11 @@ class Leftover:
     """The main process; None when it is dead and only forks of it are left."""
     members: tuple[Identity, ...]
 
+    @property
+    def root(self) -> Identity:
+        """The main process, else the oldest one that is left."""
+        return self.leader or min(self.members, key=lambda member: member.start_ticks)
+
 
 def parse_arguments(argv: tuple[str, ...]) -> tuple[str, Path] | None:
     """Epoch and socket of a worker's or gateway's command line; None for anything else."""

@@ -31,7 +31,7 @@ async def read_memory(
     pids: Collection[int], timeout_seconds: float, argv: tuple[str, ...] = _LOOKER
 ) -> MemoryReading:
     """Look once; never raises and never takes longer than the deadline."""
-    if argv == _LOOKER and not any(os.path.exists(node) for node in _DEVICE_NODES):
+    if argv == _LOOKER and not _has_device():
         return MemoryReading(Outcome.OK, NO_GPU)
     try:
         process = await asyncio.create_subprocess_exec(
@@ -55,6 +55,10 @@ async def read_memory(
         if process.returncode is None:
             process.kill()
     return judge(line, pids)
+
+
+def _has_device() -> bool:
+    return any(os.path.exists(node) for node in _DEVICE_NODES)
 
 
 def judge(line: bytes, pids: Collection[int]) -> MemoryReading:

@@ -1,0 +1,173 @@
+"""Find what an earlier supervisor left behind: adopt what is known, fence what is not.
+
+Known is what the journal remembers, or, when the journal was lost, what the mark beside the socket
+says. Everything else that carries an epoch and a socket of ours is killed before anything is
+started: two workers on one GPU are worse than none.
+"""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from supervisor.child.procfs import is_alive
+from supervisor.child.scan import Leftover, find_leftovers
+from supervisor.child.tree import Tree
+from supervisor.core.events import Adopted, Event, FoundDead, Remembered
+from supervisor.core.model import ExitReport, Phase, Replacement
+from supervisor.runtime import clock
+from supervisor.runtime.launcher import make_child
+from supervisor.runtime.layout import Layout, read_mark, remove_files
+from supervisor.runtime.world import World
+from supervisor.store.codec import ChildMemory, SlotMemory
+from supervisor.store.events import wall_now
+from supervisor.store.journal import Journal
+
+_LOG = logging.getLogger(__name__)
+_ONCE_READY = (Phase.READY, Phase.DRAINING, Phase.STOPPING)
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What there is, sorted."""
+
+    living: tuple[ChildMemory, ...] = ()
+    dead: tuple[ChildMemory, ...] = ()
+    unknown: tuple[Leftover, ...] = ()
+    """Nobody remembers them, or a newer one has their slot."""
+    stale: tuple[ChildMemory, ...] = ()
+    """Dead and replaced already: only their files are left."""
+
+
+def survey(layout: Layout, journal: Journal) -> Survey:
+    """Compare the journal with /proc. Reads, changes nothing."""
+    leftovers = {found.epoch: found for found in find_leftovers(layout.directories.runtime)}
+    memories = {child.epoch: child for child in journal.children()}
+    if journal.is_new:
+        memories |= {child.epoch: child for child in _marked(leftovers.values())}
+    newest: dict[str, ChildMemory] = {}
+    for child in memories.values():
+        if child.slot in layout.slots:
+            known = newest.get(child.slot)
+            newest[child.slot] = child if known is None or child.number > known.number else known
+    living: list[ChildMemory] = []
+    dead: list[ChildMemory] = []
+    for child in newest.values():
+        found = _verified(child, leftovers.get(child.epoch))
+        if found is None:
+            dead.append(child)
+        else:
+            living.append(found)
+            leftovers.pop(child.epoch)
+    for child in dead:
+        # Its main process is dead; what is left of its tree is killed by the core's own order.
+        leftovers.pop(child.epoch, None)
+    stale = tuple(child for child in memories.values() if child not in newest.values())
+    return Survey(tuple(living), tuple(dead), tuple(leftovers.values()), stale)
+
+
+def _marked(leftovers: Iterable[Leftover]) -> Iterable[ChildMemory]:
+    for found in leftovers:
+        mark = read_mark(found.socket)
+        if mark is not None and mark.epoch == found.epoch:
+            # Nobody knows its phase any more; had it never served, its gateway would not have used
+            # it.
+            yield ChildMemory(
+                mark.slot, mark.epoch, mark.number, Phase.READY, str(found.socket), wall_now()
+            )
+
+
+def _verified(child: ChildMemory, found: Leftover | None) -> ChildMemory | None:
+    """The child with the identity of its living main process; None when that is not alive."""
+    if found is None or found.leader is None or not is_alive(found.leader):
+        return None
+    if child.identity is not None and child.identity != found.leader:
+        return None
+    return replace(child, identity=found.leader)
+
+
+def fence_unknown(result: Survey, journal: Journal) -> None:
+    """Kill what must not live and clear what is stale. Blocking: call it in a thread."""
+    for leftover in result.unknown:
+        _LOG.warning("killing a leftover nobody remembers: %s", leftover.socket)
+        Tree(leftover.root, leftover.epoch).kill()
+        remove_files(leftover.socket)
+        journal.forget(leftover.epoch)
+    for child in result.stale:
+        journal.forget(child.epoch)
+
+
+def adopt(world: World, result: Survey) -> None:
+    """Follow the living again, hold the dead for the rest of their trees."""
+    for memory in result.living:
+        assert memory.identity is not None
+        child = make_child(world, memory.slot, memory.epoch, memory.number, memory.identity)
+        world.journal.keep(memory)
+        world.children.watch(child)
+    for memory in result.dead:
+        if memory.identity is not None:
+            child = make_child(world, memory.slot, memory.epoch, memory.number, memory.identity)
+            world.children.keep(child)
+
+
+def news(world: World, result: Survey) -> list[Event]:
+    """What the core is told before it decides anything."""
+    at = clock.now()
+    slots = {memory.name: memory for memory in world.journal.slots()}
+    occupied = {child.slot for child in (*result.living, *result.dead)}
+    events: list[Event] = [
+        _remembered(slots[name], at, occupied) for name in world.layout.slots if name in slots
+    ]
+    for memory in result.living:
+        assert memory.identity is not None
+        ready_at = memory.ready_at
+        if ready_at is None and memory.phase in _ONCE_READY:
+            ready_at = at
+        events.append(
+            Adopted(
+                at,
+                memory.slot,
+                memory.epoch,
+                memory.number,
+                memory.identity,
+                memory.phase,
+                ready_at,
+                _replacement(slots, memory),
+            )
+        )
+    for memory in result.dead:
+        child = world.children.get(memory.epoch)
+        events.append(
+            FoundDead(
+                at,
+                memory.slot,
+                memory.epoch,
+                memory.number,
+                ExitReport() if child is None or child.exit is None else child.exit,
+                memory.ready_at is not None,
+                _replacement(slots, memory),
+                None if child is None else child.identity,
+            )
+        )
+    return events
+
+
+def _remembered(memory: SlotMemory, at: float, occupied: set[str]) -> Remembered:
+    return Remembered(
+        at=at,
+        slot=memory.name,
+        want=memory.want,
+        generations=memory.generations,
+        crashes_in_row=memory.crashes_in_row,
+        restarts=memory.restarts,
+        watchdog_restarts=memory.watchdog_restarts,
+        replacement=None if memory.name in occupied else memory.replacement,
+        broken=memory.broken,
+        start_at=memory.start_at,
+        failing=memory.failing,
+        load_estimate_seconds=memory.load_estimate_seconds,
+    )
+
+
+def _replacement(slots: dict[str, SlotMemory], memory: ChildMemory) -> Replacement | None:
+    slot = slots.get(memory.slot)
+    return None if slot is None else slot.replacement

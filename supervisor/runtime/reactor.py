@@ -1,0 +1,121 @@
+"""One queue, one writer: events in, steps of the core, effects out in order.
+
+Nothing else changes the state. What must be durable is awaited before the effects behind it, with a
+deadline: a full or hanging disk may delay a decision by two seconds once, and never stop it.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from supervisor.core.effects import Effect, Quit, Record, Remember, Spawn
+from supervisor.core.events import Event, HealthRead, InFlightRead, ProgressRead, Tick
+from supervisor.core.machine import step
+from supervisor.core.model import State
+from supervisor.core.policy import Policy
+from supervisor.runtime import clock
+from supervisor.store.journal import Journal
+
+_LOG = logging.getLogger(__name__)
+_QUEUE = 10_000
+_DURABLE_SECONDS = 2.0
+_READINGS = (HealthRead, ProgressRead, InFlightRead)
+
+
+@dataclass(frozen=True, slots=True)
+class Hands:
+    """What the reactor calls: the intent of a spawn, everything else, and the end of each tick."""
+
+    intend: Callable[[Spawn], "Future[bool]"]
+    perform: Callable[[Effect], None]
+    after_tick: Callable[[State], None]
+
+
+class Reactor:
+    """The decision loop. `post` may be called by any task of its event loop."""
+
+    def __init__(self, state: State, policy: Policy, journal: Journal, hands: Hands) -> None:
+        self.state = state
+        self.policy = policy
+        self.problems = 0
+        """Steps that failed: logged, counted, never fatal."""
+        self._journal = journal
+        self._hands = hands
+        self._queue: deque[Event] = deque()
+        self._news = asyncio.Event()
+        self._unwritten: Future[bool] | None = None
+        self._quit = False
+
+    def post(self, event: Event) -> None:
+        """Something happened. Readings are dropped when the queue is full: newer ones will come."""
+        if len(self._queue) >= _QUEUE and isinstance(event, _READINGS):
+            return
+        self._queue.append(event)
+        self._news.set()
+
+    async def run(self) -> None:
+        """Decide until the core says Quit."""
+        while not self._quit:
+            batch = tuple(self._queue)
+            self._queue.clear()
+            self._news.clear()
+            effects: list[Effect] = []
+            for event in batch:
+                effects += self._step(event)
+            effects += self._step(Tick(clock.now(), clock.entropy()))
+            await self._perform(effects)
+            self._hands.after_tick(self.state)
+            if not self._quit:
+                await self._wait()
+
+    async def _wait(self) -> None:
+        try:
+            async with asyncio.timeout(self.policy.patience.tick_seconds):
+                await self._news.wait()
+        except TimeoutError:
+            return
+
+    def _step(self, event: Event) -> Iterable[Effect]:
+        try:
+            self.state, effects = step(self.state, event, self.policy)
+        except Exception:
+            # A daemon that replays its journal must not crash on the same event again and again.
+            self.problems += 1
+            _LOG.exception("the core failed at %r", event)
+            return ()
+        return effects
+
+    async def _perform(self, effects: Iterable[Effect]) -> None:
+        pending: list[Future[bool]] = []
+        for effect in effects:
+            match effect:
+                case Record():
+                    pending.append(self._journal.append(effect))
+                    _LOG.info("%s %s %s", effect.kind, effect.slot, effect.reason)
+                    continue
+                case Remember():
+                    pending.append(self._journal.remember(effect.slot))
+                    continue
+                case Spawn():
+                    pending.append(self._hands.intend(effect))
+                case Quit():
+                    self._quit = True
+            if pending:
+                await self._written(pending[-1])
+                pending.clear()
+            self._hands.perform(effect)
+
+    async def _written(self, last: "Future[bool]") -> None:
+        """Wait for the newest write (the journal keeps their order), unless the disk is known to
+        hang.
+        """
+        if self._unwritten is not None and not self._unwritten.done():
+            return
+        self._unwritten = None
+        await asyncio.wait([asyncio.wrap_future(last)], timeout=_DURABLE_SECONDS)
+        if not last.done():
+            _LOG.error("the journal hangs: going on without waiting for it")
+            self._unwritten = last
