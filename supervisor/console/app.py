@@ -14,13 +14,15 @@ from supervisor.console.auth import Session, Sessions, same_token
 from supervisor.console.body import BodyRefusedError, read_body
 from supervisor.console.catalogue import LANGUAGES
 from supervisor.console.guard import Guard, allowed_hosts
-from supervisor.console.pages import Pages, choose_language
+from supervisor.console.pages import Pages, Reader, choose_language
 from supervisor.console.port import SupervisorPort
 from supervisor.console.view import Notice
 
 _STATIC = Path(__file__).parent / "static"
 _MAX_REASON = 500
 _LANGUAGE_COOKIE = "glyph-language"
+_THEME_COOKIE = "glyph-theme"
+_THEMES = ("light", "dark")
 _YEAR_SECONDS = 365 * 86400
 
 
@@ -76,9 +78,10 @@ class _Handlers:
 
     async def live(self, request: Request) -> Response:
         """The parts of the first page that change, for the page's own script."""
-        if self._session(request) is None:
+        session = self._session(request)
+        if session is None:
             return PlainTextResponse("login\n", status_code=401)
-        return HTMLResponse(self._pages.live(self._language(request)))
+        return HTMLResponse(self._pages.live(self._reader(request), session.csrf_token))
 
     async def login_page(self, request: Request) -> Response:
         """How to get a link; with `?once=` a form that uses the link up."""
@@ -90,9 +93,9 @@ class _Handlers:
         """Turn a one-time link into a session."""
         delay = self._sessions.attempt_delay_seconds()
         if delay > 0:
-            answer = self._login(request, problem="login.slow", status=429)
-            answer.headers["Retry-After"] = str(max(1, round(delay)))
-            return answer
+            refusal = self._login(request, problem="login.slow", status=429)
+            refusal.headers["Retry-After"] = str(max(1, round(delay)))
+            return refusal
         form = await _form(request)
         cookie = self._sessions.open(form.get("once", ""))
         if cookie is None:
@@ -144,10 +147,12 @@ class _Handlers:
     def _session(self, request: Request) -> Session | None:
         return self._sessions.find(request.cookies.get(self._cookie))
 
-    def _language(self, request: Request) -> str:
-        return choose_language(
+    def _reader(self, request: Request) -> Reader:
+        theme = request.cookies.get(_THEME_COOKIE, "")
+        language = choose_language(
             request.cookies.get(_LANGUAGE_COOKIE), request.headers.get("accept-language", "")
         )
+        return Reader(language, theme if theme in _THEMES else "")
 
     def _worker_names(self) -> list[str]:
         workers = self._supervisor.status().get("workers")
@@ -157,13 +162,13 @@ class _Handlers:
     def _home(
         self, request: Request, session: Session, notice: Notice | None, status: int = 200
     ) -> HTMLResponse:
-        html = self._pages.home(self._language(request), session.csrf_token, notice)
+        html = self._pages.home(self._reader(request), session.csrf_token, notice)
         return HTMLResponse(html, status_code=status)
 
     def _login(
         self, request: Request, *, once: str = "", problem: str = "", status: int = 200
     ) -> HTMLResponse:
-        html = self._pages.login(self._language(request), once, problem)
+        html = self._pages.login(self._reader(request), once, problem)
         return HTMLResponse(html, status_code=status)
 
 
@@ -181,5 +186,3 @@ async def _form(request: Request) -> dict[str, str]:
         return dict(parse_qsl(raw.decode("utf-8"), keep_blank_values=True, max_num_fields=16))
     except (UnicodeDecodeError, ValueError):
         return {}
-
-

@@ -25,9 +25,7 @@ class _BadCallError(ValueError):
     """The caller's mistake; its text is the answer."""
 
 
-def build_control(
-    supervisor: SupervisorPort, sessions: Sessions, *, console_url: str
-) -> Starlette:
+def build_control(supervisor: SupervisorPort, sessions: Sessions, *, console_url: str) -> Starlette:
     """The application for `RUN/control.sock`; `console_url` is the console's address."""
 
     async def status(_: Request) -> Response:
