@@ -46,7 +46,7 @@ def _guarded(call: Callable[_P, _R]) -> Callable[_P, _R]:
         try:
             with torch.inference_mode():
                 return call(*args, **kwargs)
-        except torch.OutOfMemoryError as error:
+        except (torch.OutOfMemoryError, MemoryError) as error:
             reason = str(error)
             kind: type[EngineError] = OutOfMemoryError
         except torch.AcceleratorError as error:
@@ -196,7 +196,7 @@ class SlotEngine:
         for slot in slots:
             self._open[slot].filled += 1
         logits = self._head(hidden[:, 0])
-        return self._draw(slots, logits if len(slots) == count else logits[list(slots)])
+        return self._draw(slots, logits[list(slots)])
 
     def _draw(self, slots: Sequence[int], logits: torch.Tensor) -> list[Token]:
         """One token per row of logits (slots, vocabulary)."""
