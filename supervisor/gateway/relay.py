@@ -76,7 +76,7 @@ async def _attempt(hub: Hub, record: Record, route: Route) -> Outcome:
         if attempt.opened:
             route.serves()
         hub.dispatcher.release(route, failed=_failed(outcome), full=_full(outcome))
-    _note(hub, record, route.worker, outcome)
+    _note(hub, record, route.worker, outcome, was_running=attempt.opened)
     return outcome
 
 
@@ -90,12 +90,12 @@ def _full(outcome: Outcome | None) -> bool:
     return isinstance(outcome, Refused) and outcome.problem.status == 429
 
 
-def _note(hub: Hub, record: Record, worker: Worker, outcome: Outcome) -> None:
+def _note(hub: Hub, record: Record, worker: Worker, outcome: Outcome, *, was_running: bool) -> None:
     """Count and log an attempt that did not complete the request."""
-    if isinstance(outcome, Lost | Fenced | Cut):
+    if isinstance(outcome, Lost | Fenced | Cut) or (was_running and isinstance(outcome, Refused)):
         hub.counters.cut += 1
         record.pace.interrupted()
-    if isinstance(outcome, Lost | Fenced | Mismatch):
+    if isinstance(outcome, Lost | Fenced | Mismatch | Refused):
         record.avoid.add(worker.epoch)
     if not isinstance(outcome, Complete | Cut):
         log.info(
