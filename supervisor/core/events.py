@@ -74,6 +74,8 @@ class FoundDead:
     """The unfinished restart it was part of, if any: it is finished, not repeated."""
     identity: Identity | None = None
     """What it was, so that the rest of its tree can be killed; None: it never got so far."""
+    accounted: bool = False
+    """The journal has its exit already: the crash is counted in the slot's memory."""
 
 
 @dataclass(frozen=True, slots=True)
