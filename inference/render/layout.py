@@ -2,7 +2,8 @@
 
 Pango's time grows with the square of a paragraph's length, so long paragraphs are given to it in
 pieces of some sixteen lines. The last line of a piece may be cut short by the piece's end: it is
-thrown away and the next piece begins where it began. A piece that makes one line only is doubled.
+thrown away and the next piece begins where it began. Only characters without width (a letter with a
+thousand accents) make a piece of one line: it is kept, so that such a text cannot cost more.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
+class Run:
     """A Pango line inside its piece: byte range and address."""
 
     handle: int
@@ -108,29 +109,23 @@ class LineBreaker:
                     self._missing_glyphs(run) if some_missing else 0,
                 )
 
-    def _next_piece(self, paragraph: Paragraph, position: int) -> tuple[bytes, list[_Run]]:
+    def _next_piece(self, paragraph: Paragraph, position: int) -> tuple[bytes, list[Run]]:
         """The text given to Pango from `position` on, and those of its lines that are final."""
-        size = self._piece_characters
-        while True:
-            end = position + size
-            text = paragraph.display[position:end]
-            piece = text.encode()
-            self._set_markers(paragraph, position, text)
-            self._api.pango.pango_layout_set_text(self._layout, piece, len(piece))
-            runs = self._runs()
-            if end >= len(paragraph.display):
-                return piece, runs
-            if len(runs) > 1:
-                return piece, runs[:-1]
-            size *= 2
+        end = position + self._piece_characters
+        text = paragraph.display[position:end]
+        piece = text.encode()
+        self._set_markers(paragraph, position, text)
+        self._api.pango.pango_layout_set_text(self._layout, piece, len(piece))
+        runs = self._runs()
+        return piece, runs if end >= len(paragraph.display) or len(runs) == 1 else runs[:-1]
 
-    def _runs(self) -> list[_Run]:
-        found: list[_Run] = []
+    def _runs(self) -> list[Run]:
+        found: list[Run] = []
         node = self._api.pango.pango_layout_get_lines_readonly(self._layout)
         while node:
             handle = node.contents.data
             line = pango.LayoutLine.from_address(handle)
-            found.append(_Run(handle, line.start_index, line.start_index + line.length))
+            found.append(Run(handle, line.start_index, line.start_index + line.length))
             node = node.contents.next
         return found
 
@@ -146,7 +141,7 @@ class LineBreaker:
         api.pango_layout_set_attributes(self._layout, colours)
         api.pango_attr_list_unref(colours)
 
-    def _missing_glyphs(self, run: _Run) -> int:
+    def _missing_glyphs(self, run: Run) -> int:
         missing = 0
         node = pango.LayoutLine.from_address(run.handle).runs
         while node:
@@ -158,7 +153,7 @@ class LineBreaker:
             node = node.contents.next
         return missing
 
-    def _x_px(self, run: _Run, direction: int) -> float:
+    def _x_px(self, run: Run, direction: int) -> float:
         if direction == pango.LEFT_TO_RIGHT:
             return 0.0
         box = pango.Rectangle()
