@@ -14,7 +14,10 @@ Piece = Callable[[int], bytes]
 
 
 class StopMatcher:
-    """Finds the first of several stop strings in a text that arrives bit by bit."""
+    """Finds the first of several stop strings in a text that arrives bit by bit.
+
+    First is the one that is complete first, wherever the borders of the bits are.
+    """
 
     def __init__(self, stops: Sequence[str]) -> None:
         self._stops = tuple(stops)
@@ -26,10 +29,10 @@ class StopMatcher:
         if self.matched:
             return ""
         self._held += text
-        found = [at for stop in self._stops if (at := self._held.find(stop)) >= 0]
+        found = [(at + len(stop), at) for stop in self._stops if (at := self._held.find(stop)) >= 0]
         if found:
             self.matched = True
-            return self._take(min(found), drop=True)
+            return self._take(min(found)[1], drop=True)
         return self._take(len(self._held) - self._beginning())
 
     def flush(self) -> str:

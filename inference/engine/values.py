@@ -130,7 +130,7 @@ class Engine(Protocol):
         ...
 
     def close(self, slot: int) -> None:
-        """Free a slot and wipe what it held."""
+        """Free a slot and wipe what it held; a free one stays free."""
         ...
 
     def reclaim(self) -> None:
