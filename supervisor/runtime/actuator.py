@@ -8,6 +8,7 @@ import logging
 import signal
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
+from pathlib import Path
 
 from supervisor.child import cgroup
 from supervisor.child.children import Child
@@ -18,10 +19,11 @@ from supervisor.core import effects as fx
 from supervisor.core.events import MemoryRead, Spawned, SpawnFailed, TreeGone, WarmUpDone
 from supervisor.core.model import Generation
 from supervisor.probes.gpu_memory import read_memory
+from supervisor.probes.health import read_gateway
 from supervisor.probes.warm_up import warm_up
 from supervisor.runtime import clock, launcher
 from supervisor.runtime.gateway_link import call
-from supervisor.runtime.layout import remove_files
+from supervisor.runtime.layout import GATEWAY, remove_files
 from supervisor.runtime.world import World
 
 _LOG = logging.getLogger(__name__)
@@ -153,6 +155,9 @@ class Actuator:
 
     async def _checked_answer(self, child: Child) -> tuple[bool, str]:
         deadline = self._world.configuration.lifecycle.warm_seconds
+        if child.slot == GATEWAY:
+            state = await read_gateway(child.socket, child.epoch, self._world.term, deadline)
+            return state.status == "ready", f"its control state: {state.outcome} {state.status}"
         reading = await warm_up(child.socket, child.epoch, self._world.term, deadline)
         if reading.problem:
             return False, reading.problem
@@ -167,11 +172,12 @@ class Actuator:
 
     async def _forget(self, generation: Generation) -> None:
         child = self._world.children.get(generation.epoch)
+        memory = self._world.journal.child(generation.epoch)
         self._world.children.forget(generation.epoch)
-        if child is not None:
-            await asyncio.to_thread(remove_files, child.socket)
-            if child.tree.group is not None:
-                cgroup.remove(child.tree.group)
+        if memory is not None:
+            await asyncio.to_thread(remove_files, Path(memory.socket))
+        if child is not None and child.tree.group is not None:
+            cgroup.remove(child.tree.group)
         self._world.journal.forget(generation.epoch)
 
     def _tree(self, generation: Generation) -> Tree | None:
@@ -190,6 +196,6 @@ class Actuator:
 async def _guarded(work: Callable[[], Awaitable[None]], epoch: str) -> None:
     try:
         await work()
-    except Exception:
+    except Exception:  # noqa: BLE001 - for the reason below
         # An effect that fails must not take the supervisor down; the phase's deadline will notice.
         _LOG.exception("an effect on %s failed", epoch[:8])

@@ -8,6 +8,7 @@ started: two workers on one GPU are worse than none.
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from supervisor.child.procfs import is_alive
 from supervisor.child.scan import Leftover, find_leftovers
@@ -16,7 +17,7 @@ from supervisor.core.events import Adopted, Event, FoundDead, Remembered
 from supervisor.core.model import ExitReport, Phase, Replacement
 from supervisor.runtime import clock
 from supervisor.runtime.launcher import make_child
-from supervisor.runtime.layout import Layout, read_mark, remove_files
+from supervisor.runtime.layout import Layout, read_mark
 from supervisor.runtime.world import World
 from supervisor.store.codec import ChildMemory, SlotMemory
 from supervisor.store.events import wall_now
@@ -85,15 +86,19 @@ def _verified(child: ChildMemory, found: Leftover | None) -> ChildMemory | None:
     return replace(child, identity=found.leader)
 
 
-def fence_unknown(result: Survey, journal: Journal) -> None:
-    """Kill what must not live and clear what is stale. Blocking: call it in a thread."""
+def fence_unknown(result: Survey, journal: Journal, runtime: Path) -> None:
+    """Kill what must not live and remove files that belong to nobody. Blocking."""
     for leftover in result.unknown:
         _LOG.warning("killing a leftover nobody remembers: %s", leftover.socket)
         Tree(leftover.root, leftover.epoch).kill()
-        remove_files(leftover.socket)
         journal.forget(leftover.epoch)
     for child in result.stale:
         journal.forget(child.epoch)
+    kept = {Path(child.socket).name for child in (*result.living, *result.dead)}
+    for pattern in ("w*-*.sock*", "gw-*.sock*"):
+        for path in runtime.glob(pattern):
+            if path.name.partition(".sock")[0] + ".sock" not in kept:
+                path.unlink(missing_ok=True)
 
 
 def adopt(world: World, result: Survey) -> None:

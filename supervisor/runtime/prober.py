@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from supervisor.child.children import Child
 from supervisor.child.logs import rotate
@@ -64,12 +65,12 @@ class Prober:
                 continue
             if child.slot == GATEWAY:
                 period = _EAGER_SECONDS if eager else probing.tick_seconds
-                self._start("gateway", child.epoch, period, lambda c=child: self._gateway(c))
+                self._start("gateway", child.epoch, period, partial(self._gateway, child))
                 continue
             period = _EAGER_SECONDS if child.epoch in eager else probing.health_seconds
-            self._start("health", child.epoch, period, lambda c=child: self._health(c))
+            self._start("health", child.epoch, period, partial(self._health, child))
             self._start(
-                "progress", child.epoch, probing.tick_seconds, lambda c=child: self._progress(c)
+                "progress", child.epoch, probing.tick_seconds, partial(self._progress, child)
             )
         self._start("walk", "", _WALK_SECONDS, self._walk)
         self._start("rotate", "", _ROTATE_SECONDS, self._rotate)
@@ -121,11 +122,10 @@ class Prober:
 
     async def _gateway(self, child: Child) -> None:
         timeout = self.world.configuration.probing.health_timeout_seconds
-        synced = self.link.synced
+        synced, at = self.link.synced, clock.now()
         reading = await read_gateway(child.socket, child.epoch, self.world.term, timeout)
         self.gateway = reading
-        at = clock.now()
-        self.world.post(HealthRead(at, child.epoch, reading.outcome, reading.status))
+        self.world.post(HealthRead(clock.now(), child.epoch, reading.outcome, reading.status))
         if reading.outcome is not Outcome.OK:
             return
         self.world.post(InFlightRead(at, child.epoch, reading.total))
@@ -158,6 +158,6 @@ class Prober:
 async def _guarded(look: Callable[[], Awaitable[None]], kind: str) -> None:
     try:
         await look()
-    except Exception:
+    except Exception:  # noqa: BLE001 - for the reason below
         # A look that breaks says nothing about what it looked at, and must not end the looking.
         _LOG.exception("the look at %s failed", kind)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from supervisor.child.environment import child_environment
+from supervisor.config.inference import inference_of
 from supervisor.config.model import Configuration, Worker
 from supervisor.runtime.layout import GATEWAY
 
@@ -51,7 +52,7 @@ def configuration_text(configuration: Configuration, slot: str) -> str:
     if slot == GATEWAY:
         return json.dumps(configuration.model_dump(mode="json"))
     worker = worker_named(configuration, slot)
-    return json.dumps({"inference": merged(configuration.inference, worker.inference)})
+    return json.dumps({"inference": inference_of(configuration, worker)})
 
 
 def worker_named(configuration: Configuration, name: str) -> Worker:
@@ -60,15 +61,3 @@ def worker_named(configuration: Configuration, name: str) -> Worker:
         if worker.name == name:
             return worker
     raise KeyError(name)
-
-
-def merged(common: Mapping[str, object], own: Mapping[str, object]) -> dict[str, object]:
-    """The worker's own keys over the common ones, group by group."""
-    result = dict(common)
-    for key, value in own.items():
-        below = result.get(key)
-        if isinstance(below, Mapping) and isinstance(value, Mapping):
-            result[key] = merged(below, value)
-        else:
-            result[key] = value
-    return result

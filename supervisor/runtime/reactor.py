@@ -34,54 +34,68 @@ class Hands:
     after_tick: Callable[[State], None]
 
 
-class Reactor:
-    """The decision loop. `post` may be called by any task of its event loop."""
+class Mailbox:
+    """Where events wait for the reactor; any task of the loop may post."""
 
-    def __init__(self, state: State, policy: Policy, journal: Journal, hands: Hands) -> None:
-        self.state = state
-        self.policy = policy
-        self.problems = 0
-        """Steps that failed: logged, counted, never fatal."""
-        self._journal = journal
-        self._hands = hands
+    def __init__(self) -> None:
         self._queue: deque[Event] = deque()
         self._news = asyncio.Event()
-        self._unwritten: Future[bool] | None = None
-        self._quit = False
 
     def post(self, event: Event) -> None:
-        """Something happened. Readings are dropped when the queue is full: newer ones will come."""
+        """Something happened. Readings are dropped when it is full: newer ones will come."""
         if len(self._queue) >= _QUEUE and isinstance(event, _READINGS):
             return
         self._queue.append(event)
         self._news.set()
 
+    def take(self) -> tuple[Event, ...]:
+        """All that waits, oldest first."""
+        batch = tuple(self._queue)
+        self._queue.clear()
+        self._news.clear()
+        return batch
+
+    async def wait(self, timeout_seconds: float) -> None:
+        """Until there is news, or for so long."""
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await self._news.wait()
+        except TimeoutError:
+            return
+
+
+class Reactor:
+    """The decision loop."""
+
+    def __init__(
+        self, state: State, policy: Policy, journal: Journal, mailbox: Mailbox, hands: Hands
+    ) -> None:
+        self.state = state
+        self.policy = policy
+        self.problems = 0
+        """Steps that failed: logged, counted, never fatal."""
+        self._journal = journal
+        self._mailbox = mailbox
+        self._hands = hands
+        self._unwritten: Future[bool] | None = None
+        self._quit = False
+
     async def run(self) -> None:
         """Decide until the core says Quit."""
         while not self._quit:
-            batch = tuple(self._queue)
-            self._queue.clear()
-            self._news.clear()
             effects: list[Effect] = []
-            for event in batch:
+            for event in self._mailbox.take():
                 effects += self._step(event)
             effects += self._step(Tick(clock.now(), clock.entropy()))
             await self._perform(effects)
             self._hands.after_tick(self.state)
             if not self._quit:
-                await self._wait()
-
-    async def _wait(self) -> None:
-        try:
-            async with asyncio.timeout(self.policy.patience.tick_seconds):
-                await self._news.wait()
-        except TimeoutError:
-            return
+                await self._mailbox.wait(self.policy.patience.tick_seconds)
 
     def _step(self, event: Event) -> Iterable[Effect]:
         try:
             self.state, effects = step(self.state, event, self.policy)
-        except Exception:
+        except Exception:  # noqa: BLE001 - for the reason below
             # A daemon that replays its journal must not crash on the same event again and again.
             self.problems += 1
             _LOG.exception("the core failed at %r", event)

@@ -89,6 +89,10 @@ class Journal:
         """Oldest first: the newest `limit` when `after` is 0, else the next ones after that id."""
         return select_events(self._events, limit=limit, after=after)
 
+    def newest(self, kind: str) -> dict[str, Event]:
+        """The newest event of a kind, by worker."""
+        return {str(event["worker"]): event for event in self._events if event["kind"] == kind}
+
     # -- slots and children -------------------------------------------------------------------
 
     def remember(self, slot: Slot) -> "Future[bool]":
@@ -130,6 +134,10 @@ class Journal:
             except (ValueError, KeyError, TypeError) as error:
                 _LOG.error("the journal's memory of %s is unreadable: %r", name, error)
         return tuple(found)
+
+    def child(self, epoch: str) -> ChildMemory | None:
+        """What is known of one generation, until it is forgotten."""
+        return self._children.get(epoch)
 
     def children(self) -> tuple[ChildMemory, ...]:
         """Generations that were never forgotten, older ones first."""
