@@ -1,0 +1,5 @@
+"""`python -m supervisor` is `glyphctl`."""
+
+from supervisor.cli import main
+
+raise SystemExit(main())
