@@ -71,6 +71,9 @@ WORDS = st.text("ab c de.fg,-天地，。“”1é", max_size=400)
 
 
 @given(st.lists(st.one_of(WORDS, st.text("שלום עול,1 ", max_size=200)), max_size=4).map("".join))
+@example((DATA / "genesis-kjv.txt").read_text("utf-8")[:4000].replace("\n", " "))
+@example((DATA / "tang-poems.txt").read_text("utf-8")[:4000].replace("\n", ""))
+@example("של מוות,ום " * 100 + "abc def " * 100)
 @settings(max_examples=100, deadline=None)
 def test_pieces_break_where_the_whole_would(text: str) -> None:
     whole, pieced = LineBreaker(NARROW), LineBreaker(NARROW)
