@@ -93,7 +93,10 @@ class Attempt:
         record.journal.begin(self._worker.epoch)
         async with connect(self._worker.socket) as session:
             response = await session.post(
-                "http://worker/v1/chat/completions", data=data, headers=_HEADERS
+                "http://worker/v1/chat/completions",
+                data=data,
+                headers=_HEADERS,
+                allow_redirects=False,
             )
             try:
                 if response.status != 200:

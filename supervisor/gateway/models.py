@@ -54,7 +54,7 @@ class Models:
 async def _get(route: Route) -> bytes | None:
     with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
         async with asyncio.timeout(ASK_SECONDS), connect(route.worker.socket) as session:
-            response = await session.get("http://worker/v1/models")
+            response = await session.get("http://worker/v1/models", allow_redirects=False)
             try:
                 body = await read_bounded(response)
                 return body if response.status == 200 else None

@@ -56,5 +56,6 @@ class Record:
     journal: Journal = field(default_factory=Journal)
     suspicion: Suspicion = field(default_factory=Suspicion)
     avoid: set[str] = field(default_factory=set)
+    mismatched: set[str] = field(default_factory=set)
     committed: bool = False
     """The status line was sent: from here on a failure is an event, not a status."""

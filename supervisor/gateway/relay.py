@@ -97,6 +97,8 @@ def _note(hub: Hub, record: Record, worker: Worker, outcome: Outcome, *, was_run
         record.pace.interrupted()
     if isinstance(outcome, Lost | Fenced | Mismatch | Refused):
         record.avoid.add(worker.epoch)
+    if isinstance(outcome, Mismatch):
+        record.mismatched.add(worker.epoch)
     if not isinstance(outcome, Complete | Cut):
         log.info(
             "request %s on %s (epoch %s) after %d tokens: %s",
@@ -104,8 +106,17 @@ def _note(hub: Hub, record: Record, worker: Worker, outcome: Outcome, *, was_run
             worker.name,
             worker.epoch,
             len(record.journal.token_ids),
-            outcome,
+            _reason(outcome),
         )
+
+
+def _reason(outcome: Outcome) -> str:
+    """For the log: never a worker's message, which may quote the prompt."""
+    if isinstance(outcome, Refused):
+        return f"refused {outcome.problem.status} {outcome.problem.code}"
+    if isinstance(outcome, Lost | Fenced | Unreachable):
+        return f"{type(outcome).__name__.lower()}: {outcome.reason}"
+    return type(outcome).__name__.lower()
 
 
 def _restart(hub: Hub, record: Record) -> bool:
@@ -113,4 +124,5 @@ def _restart(hub: Hub, record: Record) -> bool:
     if record.answer.restart():
         record.journal.restart()
         return True
-    return any(route.worker.epoch not in record.avoid for route in hub.dispatcher.table.listed())
+    listed = hub.dispatcher.table.listed()
+    return any(route.worker.epoch not in record.mismatched for route in listed)

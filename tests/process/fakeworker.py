@@ -15,7 +15,6 @@ import os
 import signal
 import sys
 import time
-from collections import deque
 from pathlib import Path
 from typing import NoReturn
 
@@ -25,18 +24,8 @@ from aiohttp import web
 if not __package__:  # run as a script
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.process.fakeanswer import (
-    Answer,
-    Faults,
-    Progress,
-    base,
-    event,
-    event_of,
-    prompt_of,
-    reached,
-    read_faults,
-    usage,
-)
+from tests.process.fakeanswer import Faults, Progress, read_faults
+from tests.process.fakechat import FakeChat
 
 
 class FakeWorker:
@@ -48,12 +37,7 @@ class FakeWorker:
         self.started_at = self.heard_at = time.monotonic()
         self.progress = Progress(socket_path and f"{socket_path}.progress", epoch)
         self.term = 0
-        self.busy = self.waiting = self.tokens = 0
-        self.slots = asyncio.Semaphore(faults.slots)
-        self.refusals = faults.refuse_times if faults.refuse_status else 0
-        self.once_done: set[str] = set()
-        self.counts = {"completed": 0, "cancelled": 0}
-        self.requests: deque[dict] = deque(maxlen=1000)
+        self.chat = FakeChat(faults, epoch, self.progress, lambda: self.status, self.leave)
 
     def app(self) -> web.Application:
         app = web.Application(client_max_size=64 * 1024 * 1024)
@@ -61,7 +45,7 @@ class FakeWorker:
             [
                 web.get("/health", self.health),
                 web.get("/v1/models", self.models),
-                web.post("/v1/chat/completions", self.chat),
+                web.post("/v1/chat/completions", self.chat.chat),
                 web.post("/control/drain", self.drain),
                 web.post("/control/undrain", self.drain),
                 web.get("/control/canary", self.canary),
@@ -81,8 +65,8 @@ class FakeWorker:
             await asyncio.sleep(3600 if self.faults.never_ready else seconds)
         self.status = "ready"
         while True:
-            self.progress.write("decode" if self.busy else "ready", self.busy)
-            if time.monotonic() - self.heard_at > self.faults.orphan_seconds and not self.busy:
+            self.progress.write("decode" if self.chat.busy else "ready", self.chat.busy)
+            if time.monotonic() - self.heard_at > self.faults.orphan_seconds and not self.chat.busy:
                 self.leave(0, "no word from a supervisor")
             await asyncio.sleep(0.25)
 
@@ -101,7 +85,9 @@ class FakeWorker:
         if term is None:
             return
         if int(term) < self.term:
-            raise web.HTTPConflict(text=json.dumps({"term": self.term}))
+            raise web.HTTPConflict(
+                text=json.dumps({"term": self.term}), content_type="application/json"
+            )
         self.term, self.heard_at = int(term), time.monotonic()
 
     async def health(self, request: web.Request) -> web.Response:
@@ -113,10 +99,10 @@ class FakeWorker:
             "uptime_minutes": (time.monotonic() - self.started_at) / 60,
             "gpu_memory_gb": None,
             "allocator": {},
-            "slots": {"total": self.faults.slots, "busy": self.busy},
-            "queue": self.waiting,
+            "slots": {"total": self.faults.slots, "busy": self.chat.busy},
+            "queue": self.chat.waiting,
             "phase": "idle" if self.progress.phase == "ready" else self.progress.phase,
-            "phase_size": self.busy,
+            "phase_size": self.chat.busy,
             "step": self.progress.step,
             "step_age_seconds": (time.monotonic_ns() - self.progress.began_ns) / 1e9,
             "fingerprint": self.faults.fingerprint,
@@ -141,162 +127,12 @@ class FakeWorker:
     async def state(self, request: web.Request) -> web.Response:
         return web.json_response(
             {
-                **self.counts,
-                "busy": self.busy,
-                "tokens": self.tokens,
-                "requests": list(self.requests),
+                **self.chat.counts,
+                "busy": self.chat.busy,
+                "tokens": self.chat.tokens,
+                "requests": list(self.chat.requests),
             }
         )
-
-    async def chat(self, request: web.Request) -> web.StreamResponse:
-        body = await request.json()
-        glyph = body.get("glyph") or {}
-        prompt = prompt_of(body.get("messages") or [])
-        resume = list(glyph.get("resume_token_ids") or [])
-        seed = body.get("seed")
-        seed = glyph.get("seed", 0) if seed is None else seed
-        self.requests.append({"prompt": prompt[:200], "resumed": len(resume), "seed": seed})
-        if (refusal := self.refusal(body, glyph, resume)) is not None:
-            return refusal
-        limit = body.get("max_tokens") or 32
-        answer = Answer(prompt, seed, limit, self.faults, resume)
-        self.waiting += 1
-        try:
-            await self.slots.acquire()
-        finally:
-            self.waiting -= 1
-        self.busy += 1
-        try:
-            return await self.answer(request, body, answer)
-        except (asyncio.CancelledError, ConnectionResetError):
-            self.counts["cancelled"] += 1
-            if self.faults.ignore_cancel:
-                await asyncio.shield(asyncio.ensure_future(self.go_on(answer)))
-            raise
-        finally:
-            self.busy -= 1
-            self.slots.release()
-
-    async def go_on(self, answer: Answer) -> None:
-        while answer.step():
-            await asyncio.sleep(self.faults.token_seconds)
-
-    def refusal(self, body: dict, glyph: dict, resume: list[int]) -> web.Response | None:
-        if self.status in ("loading", "warming"):
-            return problem(503, "loading")
-        if self.status == "draining":
-            return problem(503, "draining")
-        if self.refusals > 0 and self.faults.refuse_status is not None:
-            self.refusals -= 1
-            return problem(self.faults.refuse_status, self.faults.refuse_code)
-        if self.waiting >= self.faults.queue + self.faults.slots - self.busy:
-            return problem(429, "queue_full")
-        if not body.get("messages") or body.get("n", 1) != 1:
-            return problem(422, "unsupported")
-        if resume and glyph.get("fingerprint") != self.faults.fingerprint:
-            return problem(409, "fingerprint_mismatch")
-        return None
-
-    async def answer(self, request: web.Request, body: dict, answer: Answer) -> web.StreamResponse:
-        if request.headers.get("Glyph-Journal") != "1":
-            while answer.step():
-                await asyncio.sleep(self.faults.token_seconds)
-            message = {"role": "assistant", "content": answer.release(0).decode()}
-            choice = {"index": 0, "finish_reason": answer.finish_reason, "message": message}
-            return web.json_response({**base("chat.completion"), "choices": [choice]})
-        response = web.StreamResponse(headers={"content-type": "text/event-stream"})
-        await response.prepare(request)
-        await self.stream(request, response, answer, body.get("glyph") or {})
-        return response
-
-    async def stream(
-        self, request: web.Request, response: web.StreamResponse, answer: Answer, glyph: dict
-    ) -> None:
-        sent = int(glyph.get("resume_text_bytes") or 0)
-        chunk = base("chat.completion.chunk")
-        opening = {"role": "assistant", "content": ""}
-        facts = {"mode": "never", "pages": 0}
-        await response.write(event(chunk, self.glyph(answer, [], sent, facts), opening))
-        while True:
-            new = answer.step()
-            text = answer.release(sent)
-            sent += len(text)
-            done = answer.finish_reason
-            if done:
-                chunk["usage"] = usage(answer)
-            data = event(chunk, self.glyph(answer, new, sent), {"content": text.decode()}, done)
-            if new and await self.misbehaves(request, response, answer, len(new), data):
-                return
-            await response.write(data)
-            if done:
-                await response.write(b"data: [DONE]\n\n")
-                self.counts["completed"] += 1
-                return
-            await asyncio.sleep(self.faults.token_seconds)
-
-    def glyph(self, answer: Answer, new: list[int], sent: int, facts: dict | None = None) -> dict:
-        index = len(answer.ids) - len(new)
-        if self.faults.wrong_index_after is not None and index >= self.faults.wrong_index_after:
-            index += 1
-        return {
-            "epoch": "0" * 32 if self.faults.stale_epoch else self.epoch,
-            "index": index,
-            "token_ids": new,
-            "text_bytes": sent,
-            "fingerprint": self.faults.fingerprint,
-            **(facts or {}),
-        }
-
-    async def misbehaves(
-        self,
-        request: web.Request,
-        response: web.StreamResponse,
-        answer: Answer,
-        new: int,
-        data: bytes,
-    ) -> bool:
-        """Do what is due; True if this stream is over."""
-        faults, tokens = self.faults, len(answer.ids)
-        self.tokens += new
-        self.progress.write("decode", self.busy)
-        poisoned = faults.die_on is not None and faults.die_on in answer.prompt
-        if poisoned or reached(self.tokens, faults.die_after_tokens):
-            self.die()
-        if reached(self.tokens, faults.hang_after_tokens):
-            self.progress.frozen = True
-            await asyncio.Event().wait()
-        if self.first("break_after_tokens", tokens):
-            return True
-        if self.first("late_error_after_tokens", tokens):
-            await response.write(event_of({"error": {"message": "failed", "code": "engine_error"}}))
-        elif self.first("half_event_after_tokens", tokens):
-            await response.write(data[: len(data) // 2])
-        else:
-            return False
-        if request.transport is not None:
-            request.transport.close()
-        return True
-
-    def die(self) -> None:
-        how = self.faults.die_with
-        if how.startswith("exit:"):
-            self.leave(int(how.removeprefix("exit:")), "told to")
-        os.kill(os.getpid(), getattr(signal, how))
-
-    def first(self, fault: str, tokens: int) -> bool:
-        """Whether this once-only fault is due."""
-        if fault in self.once_done or not reached(tokens, getattr(self.faults, fault)):
-            return False
-        self.once_done.add(fault)
-        return True
-
-
-def problem(status: int, code: str) -> web.Response:
-    error = {"message": f"fake: {code}", "type": "fake", "code": code, "param": None}
-    body = {"type": "about:blank", "title": code, "status": status, "detail": code, "code": code}
-    return web.json_response(
-        {**body, "error": error}, status=status, content_type="application/problem+json"
-    )
 
 
 async def serve(arguments: argparse.Namespace, faults: Faults) -> None:
@@ -322,17 +158,24 @@ async def serve(arguments: argparse.Namespace, faults: Faults) -> None:
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--config", required=True)
-    parser.add_argument("--epoch", required=True)
+    parser.add_argument("--epoch")
     parser.add_argument("--socket")
     parser.add_argument("--port", type=int)
     parser.add_argument("--check", action="store_true")
     arguments = parser.parse_args(argv)
+    if not arguments.check and (
+        arguments.epoch is None or not (arguments.socket or arguments.port)
+    ):
+        return 64
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         faults = read_faults(yaml.safe_load(Path(arguments.config).read_text()))
     except (OSError, ValueError, TypeError) as error:
         print(error, file=sys.stderr)
         return 78
+    if arguments.check:
+        print("[]")
+        return 0
     if faults.exit_at_start is not None:
         return faults.exit_at_start
     asyncio.run(serve(arguments, faults))

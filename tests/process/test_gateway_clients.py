@@ -4,6 +4,7 @@ import asyncio
 import socket
 
 import httpx
+import openai
 import pytest
 
 from tests.process.gateway_rig import Rig, Stream, ask, expected, read_stream, rig
@@ -186,5 +187,20 @@ def test_a_request_gives_up_after_its_attempts() -> None:
                 await worker.gone()
                 await made.death(worker)
             assert_problem(await asked, 502, "worker_lost")
+
+    asyncio.run(run())
+
+
+def test_a_late_error_is_an_error_for_the_openai_library_too() -> None:
+    async def run() -> None:
+        async with rig() as made:
+            await made.start_gateway(replay=False)
+            worker = await made.start_worker(token_seconds=0.02, break_after_tokens=5)
+            await made.route(worker)
+            client = openai.AsyncOpenAI(base_url=f"{made.url}/v1", api_key="none", max_retries=0)
+            chunks = await client.chat.completions.create(**ask("x", tokens=20), stream=True)
+            with pytest.raises(openai.APIError):
+                await anext(c async for c in chunks if c is None)
+            await client.close()
 
     asyncio.run(run())
