@@ -22,7 +22,7 @@ from inference.render import Pixels, render_pages, resolve_style
 DATA = Path(__file__).parents[2] / "data"
 TEXTS = ("genesis-kjv.txt", "tang-poems.txt")
 VOCABULARY = Tokenizer.from_file(str(TOKENIZER))
-IMAGE = VOCABULARY.token_to_id("<|image|>")
+IMAGE = VOCABULARY.encode("<|image|>").ids[0]
 GREY_MEAN, GREY_STD = 0.45, 0.27
 
 
