@@ -8,16 +8,15 @@ from supervisor.child.procfs import boot_id, is_alive
 from supervisor.child.scan import Leftover, find_leftovers
 from supervisor.child.signals import send_group
 from supervisor.child.tree import Tree
+from supervisor.child.wait import wait_gone
 from supervisor.config.paths import Directories
 from supervisor.core.effects import Record
 from supervisor.core.model import Cause
-from supervisor.runtime import clock, fence
+from supervisor.runtime import fence
 from supervisor.runtime.directories import remove_runtime
 from supervisor.runtime.gateway_link import call
 from supervisor.runtime.layout import GATEWAY, read_mark
 from supervisor.store.journal import Journal
-
-_POLL_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,22 +63,16 @@ async def _stop_all(
     body = {"drain_seconds": drain_seconds}
     for gateway in gateways:
         await call(gateway.socket, "POST", "/control/stop", body, term)
-    await _wait(gateways, drain_seconds)
+    await wait_gone([gateway.root for gateway in gateways], drain_seconds)
     stopped: list[Stopped] = []
     for group in (gateways, workers):
         living = [leftover for leftover in group if is_alive(leftover.root)]
         for leftover in living:
             send_group(leftover.root, signal.SIGTERM)
             send_group(leftover.root, signal.SIGCONT)
-        await _wait(living, grace_seconds)
+        await wait_gone([leftover.root for leftover in living], grace_seconds)
         stopped += await asyncio.gather(*(_finish(leftover) for leftover in group))
     return stopped
-
-
-async def _wait(leftovers: list[Leftover], timeout_seconds: float) -> None:
-    deadline = clock.now() + timeout_seconds
-    while any(is_alive(leftover.root) for leftover in leftovers) and clock.now() < deadline:
-        await asyncio.sleep(_POLL_SECONDS)
 
 
 async def _finish(leftover: Leftover) -> Stopped:

@@ -1,6 +1,8 @@
-"""Run a supervisor whose workers are fake ones: `python -m tests.process.daemon_entry FILE [take-over]`.
+"""Run a supervisor whose workers are fake ones: `python -m tests.process.daemon_entry FILE
+[take-over]`.
 
-FILE is a JSON object with `configuration` (a whole configuration), `state`, `runtime` and, optionally,
+FILE is a JSON object with `configuration` (a whole configuration), `state`, `runtime` and,
+optionally,
 `worker` and `gateway`: the programs to start instead of the usual ones.
 """
 
