@@ -127,10 +127,19 @@ def stop(arguments: Namespace) -> int:
 
 def _stop_leftovers(arguments: Namespace) -> int:
     from supervisor.rescue import stop_leftovers
+    from supervisor.runtime.errors import StartError
 
     say("no supervisor is running; looking for what it left")
     directories = place.directories(arguments)
-    return int(stop_leftovers(directories))
+    drain = {"drain_seconds": 0.0} if arguments.no_drain else {}
+    try:
+        stopped = stop_leftovers(directories, **drain)
+    except StartError as error:
+        raise CommandError(Exit(error.exit_code), str(error)) from None
+    for one in stopped:
+        say(f"{one.name} (pid {one.pid}): {one.how}")
+    say("stopped" if stopped else "nothing was running")
+    return Exit.OK
 
 
 def _await_end(client: Client, timeout_seconds: float) -> None:

@@ -95,7 +95,6 @@ def welcome(addresses: Addresses) -> str:
 def example(gateway_url: str) -> str:
     """A command to paste: a document and a question, the answer streamed."""
     body = {
-        "model": "glyph",
         "stream": True,
         "max_tokens": 64,
         "glyph": {"mode": "always"},

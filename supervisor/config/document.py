@@ -20,7 +20,7 @@ _NULL = frozenset(("", "~", "null", "Null", "NULL"))
 _TRUE = frozenset(("true", "True", "TRUE"))
 _FALSE = frozenset(("false", "False", "FALSE"))
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
-_FLOAT = re.compile(r"[-+]?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
+_FLOAT = re.compile(r"[-+]?(0|[1-9][0-9]*)(\.[0-9]+|(?=[eE]))([eE][-+]?[0-9]+)?")
 
 Location = tuple[str | int, ...]
 """Where a value is in a document: keys and list indexes from the root."""
@@ -67,7 +67,7 @@ class Document:
         return Problem(self.source, line, column, dotted(location), message)
 
     def _nearest(self, location: Location) -> yaml.Mark | None:
-        for length in range(len(location), 0, -1):
+        for length in range(len(location), -1, -1):
             mark = self.values.get(location[:length]) or self.keys.get(location[:length])
             if mark is not None:
                 return mark
