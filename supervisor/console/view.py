@@ -12,7 +12,19 @@ from typing import Literal
 Row = Mapping[str, object]
 Tone = Literal["good", "busy", "bad", "idle"]
 
-STEPS = ("drain", "stop", "memory returned", "load", "warm", "release")
+STEPS = ("drain", "stop", "memory returned", "load", "warm", "verify")
+_STEP_OF_PHASE = {
+    "decide": 0,
+    "hold": 0,
+    "drain": 0,
+    "stop": 1,
+    "gone": 1,
+    "memory returned": 2,
+    "load": 3,
+    "warm": 4,
+    "verify": 5,
+    "release": 5,
+}
 _STEP_OF_STATE = {
     "draining": 0,
     "stopping": 1,
@@ -32,7 +44,7 @@ _TONE_OF_STATE: dict[str, Tone] = {
     "down": "idle",
 }
 _QUIET_CAUSES = ("", "operator", "shutdown")
-_GOOD_KINDS = ("ready", "adopted")
+_GOOD_KINDS = ("started", "adopted", "restart")
 _HISTORY = 20
 
 
@@ -140,7 +152,7 @@ def overview(status: Row, events: Sequence[Row]) -> Overview:
     newest = tuple(_event(row) for row in reversed(events))
     gateway = _mapping(status.get("gateway"))
     in_flight = gateway.get("in_flight")
-    by_epoch = in_flight if isinstance(in_flight, Mapping) else {}
+    by_epoch = _mapping(in_flight)
     state = _text(status.get("state"))
     return Overview(
         state=state,
@@ -171,7 +183,7 @@ def _worker(row: Row, by_epoch: Row, events: tuple[Event, ...]) -> Worker:
         restarts=_count(row.get("restarts")) or 0,
         want=_text(row.get("want")),
         in_flight=_count(row.get("in_flight", by_epoch.get(epoch))),
-        step=_STEP_OF_STATE.get(state),
+        step=_STEP_OF_PHASE.get(_text(row.get("phase")), _STEP_OF_STATE.get(state)),
         last_restart=restarts[0] if restarts else None,
         pauses=tuple(event.seconds for event in restarts[:_HISTORY]),
     )

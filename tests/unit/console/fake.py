@@ -85,7 +85,7 @@ def story() -> list[dict[str, object]]:
     return [
         event(
             1,
-            kind="started",
+            kind="boot",
             worker=None,
             epoch=None,
             cause=None,
@@ -93,10 +93,10 @@ def story() -> list[dict[str, object]]:
             evidence={},
             reason="term 7, nothing left of term 6",
         ),
-        event(2, kind="ready", cause=None, phases=[], evidence={}, reason="generation 1 serves"),
+        event(2, kind="started", cause=None, phases=[], evidence={}, reason="generation 1 serves"),
         event(
             3,
-            kind="ready",
+            kind="started",
             worker="worker-1",
             cause=None,
             phases=[],
