@@ -48,11 +48,18 @@ class Attempt:
     """Runs the exchange and says how it ended; reads ahead of a slow client only so far."""
 
     def __init__(
-        self, record: Record, worker: Worker, counters: Counters, cleared: Callable[[], None]
+        self,
+        record: Record,
+        worker: Worker,
+        counters: Counters,
+        *,
+        serves: Callable[[], None],
+        cleared: Callable[[], None],
     ) -> None:
         self.opened = False
         self._record = record
         self._counters = counters
+        self._serves = serves
         self._cleared = cleared
         self._worker = worker
         self._cut = False
@@ -66,7 +73,7 @@ class Attempt:
             return Cut()
         loop = asyncio.get_running_loop()
         self._record.pace.started(loop.time())
-        over_at = self._record.deadlines.start(loop.time())
+        over_at = self._record.service.start(loop.time())
         outcome: Outcome
         try:
             async with asyncio.timeout_at(over_at) as self._scope:
@@ -77,7 +84,7 @@ class Attempt:
             outcome = _connection_outcome(error)
         finally:
             self._scope = None
-            self._record.deadlines.stop(loop.time())
+            self._record.service.stop(loop.time())
         return Complete() if self._complete else outcome
 
     def cut(self) -> None:
@@ -99,6 +106,8 @@ class Attempt:
                 allow_redirects=False,
             )
             try:
+                if response.status != 503:
+                    self._serves()
                 if response.status != 200:
                     return _refusal(response.status, await read_bounded(response))
                 return await self._stream(response.content)

@@ -4,24 +4,30 @@ from dataclasses import dataclass
 
 
 @dataclass(slots=True)
-class Deadlines:
-    """Monotonic seconds; `service_left_seconds` is carried from one attempt to the next."""
+class Patience:
+    """How long a request may take in all (monotonic seconds), and what its client has seen."""
 
     total_at: float
-    service_left_seconds: float
+    committed: bool = False
+    """The status line was sent: from here on a failure is an event, not a status."""
+    held: bool = False
+    """It had to wait for a worker at least once."""
+
+
+@dataclass(slots=True)
+class ServiceTime:
+    """What is left of the time inside workers; carried from one attempt to the next."""
+
+    left_seconds: float
     started_at: float | None = None
 
     def start(self, now: float) -> float:
-        """An attempt begins; the time at which it must be over for the service deadline."""
+        """An attempt begins; the time at which it must be over."""
         self.started_at = now
-        return now + self.service_left_seconds
+        return now + self.left_seconds
 
     def stop(self, now: float) -> None:
         """The attempt is over."""
         if self.started_at is not None:
-            self.service_left_seconds -= now - self.started_at
+            self.left_seconds -= now - self.started_at
             self.started_at = None
-
-    def remaining_seconds(self, now: float) -> float:
-        """Seconds until the total deadline, not below 0."""
-        return max(0.0, self.total_at - now)

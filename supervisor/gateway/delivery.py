@@ -34,7 +34,7 @@ async def deliver_plain(record: Record, send: Send) -> None:
     while not record.outbox.closed:
         body += await record.outbox.take()
     body += await record.outbox.take()
-    record.committed = True
+    record.patience.committed = True
     if record.outbox.failure is not None:
         await send_problem(send, record.outbox.failure, record.request_id)
         return
@@ -56,7 +56,7 @@ async def deliver_stream(
             first = await record.outbox.take()
     except TimeoutError:
         first = sse.HOLD
-    record.committed = True
+    record.patience.committed = True
     if not first and record.outbox.failure is not None:
         await send_problem(send, record.outbox.failure, record.request_id)
         return

@@ -5,18 +5,17 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from supervisor.gateway.admission import MAX_RETRY_SECONDS
 from supervisor.gateway.counters import Counters
+from supervisor.gateway.deadlines import Patience
 from supervisor.gateway.errors import RefusedError, problem
 from supervisor.gateway.routing import Route, RouteTable, Waiter, Worker
-
-MAX_RETRY_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
     future: asyncio.Future[Route]
-    total_at: float
-    committed: Callable[[], bool]
+    patience: Patience
 
 
 class Dispatcher:
@@ -30,20 +29,19 @@ class Dispatcher:
         self._timer: asyncio.TimerHandle | None = None
         self._ready_at: float | None = None
 
-    async def acquire(
-        self, waiter: Waiter, total_at: float, committed: Callable[[], bool]
-    ) -> Route:
+    async def acquire(self, waiter: Waiter, patience: Patience) -> Route:
         """A route for the waiter; to be given back with `release`.
 
-        RefusedError if no worker is expected before `total_at` and the client can still be told by
-        status.
+        RefusedError if no worker is expected before its total time is over, and the client can
+        still be told by status.
         """
         future: asyncio.Future[Route] = asyncio.get_running_loop().create_future()
-        self._waiting[waiter] = _Waiting(future, total_at, committed)
+        self._waiting[waiter] = _Waiting(future, patience)
         self.table.enqueue(waiter)
         self.pump()
         if not future.done():
-            self._counters.held += 1
+            self._counters.held += not patience.held
+            patience.held = True
             self._refuse_hopeless()
         try:
             return await future
@@ -66,6 +64,11 @@ class Dispatcher:
             route.full(now)
         self.pump()
 
+    def serves(self, route: Route) -> None:
+        """The worker answers: whoever waited for the one that tried it may follow."""
+        if route.serves():
+            self.pump()
+
     def share(self, route: Route) -> None:
         """The request that ran alone on this route is cleared: others may join it."""
         route.taken_alone = False
@@ -73,7 +76,10 @@ class Dispatcher:
 
     def update(self, workers: list[Worker]) -> list[str]:
         """The supervisor's table; returns the epochs no longer in it."""
+        before = self.table.open_epochs()
         gone = self.table.update(workers)
+        if self.table.open_epochs() - before:
+            self._ready_at = None  # what was expected has come
         self.pump()
         return gone
 
@@ -113,14 +119,11 @@ class Dispatcher:
             return
         ready_at = self._clock() + ready_in
         for waiting in self._waiting.values():
-            if (
-                ready_at > waiting.total_at
-                and not waiting.committed()
-                and not waiting.future.done()
-            ):
+            patience, future = waiting.patience, waiting.future
+            if ready_at > patience.total_at and not patience.committed and not future.done():
                 refusal = problem(
                     "not_ready",
                     f"a worker is expected in {ready_in:.0f} s, after the deadline of the request",
                     retry_after_seconds=min(MAX_RETRY_SECONDS, math.ceil(ready_in)),
                 )
-                waiting.future.set_exception(RefusedError(refusal))
+                future.set_exception(RefusedError(refusal))

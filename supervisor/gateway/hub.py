@@ -12,7 +12,7 @@ from supervisor.gateway.answer import PlainAnswer, StreamAnswer
 from supervisor.gateway.attempt import Attempt
 from supervisor.gateway.call import Call
 from supervisor.gateway.counters import Counters
-from supervisor.gateway.deadlines import Deadlines
+from supervisor.gateway.deadlines import Patience, ServiceTime
 from supervisor.gateway.dispatcher import Dispatcher
 from supervisor.gateway.errors import Problem, RefusedError, problem
 from supervisor.gateway.outbox import Outbox
@@ -52,9 +52,8 @@ class Hub:
             order=next(self._order),
             call=call,
             kept_bytes=kept_bytes,
-            deadlines=Deadlines(
-                arrived_at + self.settings.total_seconds, self.settings.service_seconds
-            ),
+            patience=Patience(arrived_at + self.settings.total_seconds),
+            service=ServiceTime(self.settings.service_seconds),
             tries=Tries(self.settings.attempts, self.settings.replay),
             answer=StreamAnswer(request_id, call.include_usage)
             if call.stream

@@ -5,6 +5,7 @@ import contextlib
 
 import aiohttp
 
+from supervisor.gateway.deadlines import Patience
 from supervisor.gateway.errors import RefusedError, problem
 from supervisor.gateway.hub import Hub
 from supervisor.gateway.routing import Route
@@ -27,10 +28,11 @@ class Models:
         if self._last is not None and not hub.dispatcher.table.any_usable(hub.clock()):
             return self._last
         hub.check_room()
-        total_at = hub.clock() + (hub.settings.total_seconds if self._last is None else ASK_SECONDS)
+        seconds = hub.settings.total_seconds if self._last is None else ASK_SECONDS
+        patience = Patience(hub.clock() + seconds)
         try:
-            async with asyncio.timeout_at(total_at):
-                self._last = await self._ask(total_at)
+            async with asyncio.timeout_at(patience.total_at):
+                self._last = await self._ask(patience)
         except TimeoutError:
             if self._last is None:
                 raise RefusedError(
@@ -38,14 +40,16 @@ class Models:
                 ) from None
         return self._last
 
-    async def _ask(self, total_at: float) -> bytes:
+    async def _ask(self, patience: Patience) -> bytes:
         while True:
             dispatcher = self._hub.dispatcher
-            route = await dispatcher.acquire(self._hub.newcomer(), total_at, lambda: False)
+            route = await dispatcher.acquire(self._hub.newcomer(), patience)
             body = None
             try:
                 body = await _get(route)
             finally:
+                if body is not None:
+                    dispatcher.serves(route)
                 dispatcher.release(route, failed=body is None)
             if body is not None:
                 return body

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from supervisor.gateway.answer import Answer
 from supervisor.gateway.call import Call
-from supervisor.gateway.deadlines import Deadlines
+from supervisor.gateway.deadlines import Patience, ServiceTime
 from supervisor.gateway.journal import Journal
 from supervisor.gateway.outbox import Outbox
 from supervisor.gateway.poison import Suspicion
@@ -48,7 +48,8 @@ class Record:
     order: int
     call: Call
     kept_bytes: int
-    deadlines: Deadlines
+    patience: Patience
+    service: ServiceTime
     tries: Tries
     answer: Answer
     outbox: Outbox
@@ -57,5 +58,3 @@ class Record:
     suspicion: Suspicion = field(default_factory=Suspicion)
     avoid: set[str] = field(default_factory=set)
     mismatched: set[str] = field(default_factory=set)
-    committed: bool = False
-    """The status line was sent: from here on a failure is an event, not a status."""

@@ -26,7 +26,7 @@ log = logging.getLogger("gateway")
 async def relay(hub: Hub, record: Record) -> None:
     """Fill the record's outbox and close it; never raises, except when cancelled."""
     try:
-        async with asyncio.timeout_at(record.deadlines.total_at):
+        async with asyncio.timeout_at(record.patience.total_at):
             failure = await _tries(hub, record)
     except TimeoutError:
         failure = problem("deadline_exceeded", "the request's total time has passed")
@@ -59,11 +59,17 @@ async def _tries(hub: Hub, record: Record) -> Problem | None:
 
 async def _acquire(hub: Hub, record: Record) -> Route:
     waiter = Waiter(record.order, record.suspicion.alone, frozenset(record.avoid))
-    return await hub.dispatcher.acquire(waiter, record.deadlines.total_at, lambda: record.committed)
+    return await hub.dispatcher.acquire(waiter, record.patience)
 
 
 async def _attempt(hub: Hub, record: Record, route: Route) -> Outcome:
-    attempt = Attempt(record, route.worker, hub.counters, lambda: hub.dispatcher.share(route))
+    attempt = Attempt(
+        record,
+        route.worker,
+        hub.counters,
+        serves=lambda: hub.dispatcher.serves(route),
+        cleared=lambda: hub.dispatcher.share(route),
+    )
     running = hub.running.setdefault(route.worker.epoch, set())
     running.add(attempt)
     outcome: Outcome | None = None
@@ -73,8 +79,6 @@ async def _attempt(hub: Hub, record: Record, route: Route) -> Outcome:
         running.discard(attempt)
         if not running:
             hub.running.pop(route.worker.epoch, None)
-        if attempt.opened:
-            route.serves()
         hub.dispatcher.release(route, failed=_failed(outcome), full=_full(outcome))
     _note(hub, record, route.worker, outcome, was_running=attempt.opened)
     return outcome

@@ -35,6 +35,7 @@ class Route:
     assigned: int = 0
     paused_until: float = 0.0
     pauses: int = 0
+    tried: bool = False
     limit: int | None = None
     limit_until: float = 0.0
     taken_alone: bool = False
@@ -44,7 +45,9 @@ class Route:
         return self.listed and self.worker.open and now >= self.paused_until
 
     def has_room(self, now: float) -> bool:
-        """Whether a learnt limit allows one more."""
+        """Whether a learnt limit allows one more; after a pause a single request tries first."""
+        if self.pauses and self.tried:
+            return False
         return self.limit is None or now >= self.limit_until or self.in_flight < self.limit
 
     def pause(self, now: float) -> None:
@@ -64,9 +67,11 @@ class Route:
         if self.in_flight == 0:
             self.pause(now)
 
-    def serves(self) -> None:
-        """The epoch answered."""
+    def serves(self) -> bool:
+        """The epoch answered; True if that was in doubt."""
+        doubtful = self.pauses > 0
         self.pauses = 0
+        return doubtful
 
 
 @dataclass(slots=True, eq=False)
@@ -107,6 +112,10 @@ class RouteTable:
         """The routes the supervisor named last."""
         return [route for route in self._routes.values() if route.listed]
 
+    def open_epochs(self) -> set[str]:
+        """The epochs the supervisor offers."""
+        return {route.worker.epoch for route in self.listed() if route.worker.open}
+
     def in_flight(self) -> dict[str, int]:
         """Requests running per epoch; one no longer listed stays until its last is gone."""
         return {epoch: route.in_flight for epoch, route in self._routes.items()}
@@ -133,6 +142,7 @@ class RouteTable:
         """A request has left this route."""
         route.in_flight -= 1
         route.taken_alone = False
+        route.tried = False
         self._forget_if_over(route.worker.epoch)
 
     def dispatch(self, now: float) -> list[tuple[Waiter, Route]]:
@@ -158,6 +168,7 @@ class RouteTable:
                 route.in_flight += 1
                 route.assigned += 1
                 route.taken_alone = waiter.alone
+                route.tried = route.pauses > 0
                 assigned.append((waiter, route))
             elif not waiter.alone:
                 left.extend(self._waiters[position:])

@@ -148,3 +148,29 @@ def test_withdrawn_waiters_are_not_assigned() -> None:
     made.withdraw(first)
     made.withdraw(first)
     assert [waiter for waiter, _ in made.dispatch(0.0)] == [second]
+
+
+def test_after_a_pause_one_request_tries_and_the_rest_follow_when_it_is_answered() -> None:
+    made = table("a")
+    route = made.listed()[0]
+    route.pause(0.0)
+    waiters(made, 3)
+    assert len(made.dispatch(1.0)) == 1
+    assert made.dispatch(1.0) == []
+    route.pause(1.0)  # it did not answer
+    made.release(route)
+    assert made.dispatch(1.1) == []
+    assert len(made.dispatch(2.0)) == 1
+    assert route.serves()
+    assert not route.serves()
+    assert len(made.dispatch(2.0)) == 1
+
+
+def test_a_try_that_was_given_up_does_not_keep_the_others_waiting() -> None:
+    made = table("a")
+    route = made.listed()[0]
+    route.pause(0.0)
+    waiters(made, 2)
+    made.dispatch(1.0)
+    made.release(route)  # its client went away
+    assert len(made.dispatch(1.0)) == 1

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from supervisor.gateway.counters import Counters
+from supervisor.gateway.deadlines import Patience
 from supervisor.gateway.dispatcher import Dispatcher
 from supervisor.gateway.errors import RefusedError, problem
 from supervisor.gateway.outbox import ROOM_BYTES, Outbox
@@ -21,8 +22,8 @@ def dispatcher() -> Dispatcher:
 def acquire(
     made: Dispatcher, order: int, *, seconds: float = 60.0, committed: bool = False
 ) -> asyncio.Task[Route]:
-    total_at = asyncio.get_running_loop().time() + seconds
-    return asyncio.create_task(made.acquire(Waiter(order), total_at, lambda: committed))
+    patience = Patience(asyncio.get_running_loop().time() + seconds, committed)
+    return asyncio.create_task(made.acquire(Waiter(order), patience))
 
 
 def test_everyone_waiting_is_served_when_a_worker_comes() -> None:
@@ -89,6 +90,8 @@ def test_only_hopeless_and_uncommitted_waiters_are_refused() -> None:
         await asyncio.gather(patient, committed)
         assert made.ready_in_seconds() == 0.0
         await acquire(made, 4, seconds=10)  # a worker is there: nothing to expect
+        made.update([])
+        assert made.ready_in_seconds() is None  # the expected worker had come
 
     asyncio.run(run())
 
