@@ -1,10 +1,11 @@
-"""A real delegated subtree of cgroup v2, as systemd would make it; needs root and a writable mount."""
+"""A real subtree of cgroup v2, as systemd would delegate it; needs a writable mount."""
 
 import contextlib
 import os
 import subprocess
 import sys
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ sys.stdin.read()
 
 
 @pytest.fixture
-def subtree():
+def subtree() -> Iterator[Path]:
     mount = cgroup.mount_point()
     path = (mount or Path("/nonexistent")) / f"glyph-test-{uuid.uuid4().hex[:8]}"
     try:

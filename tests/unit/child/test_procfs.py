@@ -2,6 +2,7 @@ import os
 import shutil
 import signal
 import subprocess
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from supervisor.child.signals import open_pidfd, send, send_group
 
 
 @pytest.fixture
-def sleeper():
+def sleeper() -> "Iterator[subprocess.Popen[bytes]]":
     process = subprocess.Popen(["/bin/sleep", "300"], start_new_session=True)
     yield process
     process.kill()
@@ -53,7 +54,7 @@ def test_zombie_counts_as_gone() -> None:
     assert procfs.read_stat(process.pid) is None
 
 
-def test_reused_pid_is_never_signalled(sleeper) -> None:
+def test_reused_pid_is_never_signalled(sleeper: "subprocess.Popen[bytes]") -> None:
     identity = procfs.identify(sleeper.pid)
     assert identity is not None
     earlier_owner = replace(identity, start_ticks=identity.start_ticks - 1)
