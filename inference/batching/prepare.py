@@ -190,6 +190,9 @@ class Preparer:
     ) -> tuple[Job, Progress | None]:
         """The job, and the last chunk if the earlier attempt had come to the end."""
         resume = chat.resume
+        if max(resume.token_ids, default=0) >= self._facts.vocabulary:
+            detail = f"token ids are below {self._facts.vocabulary}"
+            raise RequestError("invalid_request", detail, "glyph.resume_token_ids")
         text = AnswerText(self._tokenizer.piece, chat.stop, self._facts.end_ids)
         unsent, reason = _replay(text, resume, generation.max_new_tokens)
         emitted = list(resume.token_ids)

@@ -105,6 +105,7 @@ class SlotEngine:
             fingerprint=checkpoint.fingerprint,
             slots=slots,
             length=length,
+            vocabulary=int(text.vocab_size),
             end_ids=checkpoint.end_ids,
             default_sampling=checkpoint.default_sampling,
         )

@@ -88,6 +88,8 @@ class EngineFacts:
     slots: int
     length: int
     """Tokens one slot can hold."""
+    vocabulary: int
+    """Token ids are below this; one beyond would break a GPU's context for everybody."""
     end_ids: frozenset[int]
     """Tokens that end an answer."""
     default_sampling: Sampling

@@ -43,7 +43,7 @@ class FakeEngine:
 
     def __post_init__(self) -> None:
         self.facts = EngineFacts(
-            "fake", "f" * 16, self.slots, self.length, frozenset({END}), Sampling()
+            "fake", "f" * 16, self.slots, self.length, 1000, frozenset({END}), Sampling()
         )
         self._open: dict[int, tuple[Prompt, int, int]] = {}
 

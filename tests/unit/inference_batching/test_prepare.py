@@ -30,7 +30,7 @@ def config(**keys: object) -> InferenceConfig:
 def preparer(settings: InferenceConfig | None = None, fingerprint: str = "f" * 16) -> Preparer:
     settings = settings or config()
     facts = EngineFacts(
-        "tiny", fingerprint, 2, settings.kv.length, frozenset({END}), Sampling(0.5, 0.9, 7)
+        "tiny", fingerprint, 2, settings.kv.length, 512, frozenset({END}), Sampling(0.5, 0.9, 7)
     )
     return Preparer(settings, facts, tokenizer())
 
@@ -146,6 +146,7 @@ def test_length_of_the_answer() -> None:
         (chat("hi", dpi=1000), "invalid_request", "glyph.dpi"),
         (chat("hi", glyph=GlyphOptions(profile="none")), "invalid_request", "glyph.profile"),
         (chat("hi", resume=Resume(fingerprint="x")), "fingerprint_mismatch", "glyph.fingerprint"),
+        (chat("hi", resume=Resume((20, 512))), "invalid_request", "glyph.resume_token_ids"),
         (chat("hi", resume=Resume((END, 20))), "invalid_request", "glyph.resume_token_ids"),
         (
             chat("hi", max_tokens=1, resume=Resume((20, 20))),
