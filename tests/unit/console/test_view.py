@@ -106,9 +106,11 @@ def test_the_cookie_wins_then_the_browser(cookie: str | None, accept: str, langu
 
 def test_the_running_phase_of_a_replacement_says_more_than_the_state() -> None:
     status = FakeSupervisor().status()
-    (first, second) = status["workers"]  # type: ignore[misc]
-    first |= {"state": "warming", "phase": "verify"}
-    second |= {"state": "ready", "phase": None}
+    workers = status["workers"]
+    assert isinstance(workers, list)
+    workers[0] |= {"state": "warming", "phase": "verify"}
+    workers[1] |= {"state": "ready", "phase": None}
     zero, one = overview(status, []).workers
-    assert STEPS[zero.step or 0] == "verify"
+    assert zero.step is not None
+    assert STEPS[zero.step] == "verify"
     assert one.step is None
