@@ -1,0 +1,182 @@
+"""The supervisor dies in every way there is; gateway and workers never notice."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from supervisor.child.procfs import read_stat
+from tests.process.supervisor_rig import Json, SupervisorRig, supervisor_rig
+
+
+@pytest.fixture
+def rig() -> Iterator[SupervisorRig]:
+    with supervisor_rig() as made:
+        yield made
+
+
+def children(status: Json) -> list[tuple[int, str]]:
+    found = [status["gateway"], *status["workers"]]
+    return [(child["pid"], child["epoch"]) for child in found]
+
+
+def alive(pid: int) -> bool:
+    stat = read_stat(pid)
+    return stat is not None and stat.alive
+
+
+def test_killed_supervisor_is_followed_by_one_that_adopts(rig: SupervisorRig) -> None:
+    first = rig.start()
+    rig.kill()
+    assert all(alive(pid) for pid, _ in children(first))
+    second = rig.start()
+    assert children(second) == children(first)
+    assert second["term"] > first["term"]
+    assert second["gateway"]["url"] == first["gateway"]["url"]
+    assert {event["worker"] for event in rig.events("adopted")} == {"gateway", "worker-0"}
+    assert rig.ask(second)["choices"][0]["finish_reason"]
+    rig.signal(signal.SIGTERM)
+    assert rig.process.wait(30) == 0
+    assert rig.left_processes() == []
+    assert not rig.directories.runtime.exists()
+
+
+def test_adopted_worker_that_dies_is_replaced(rig: SupervisorRig) -> None:
+    first = rig.start()
+    rig.kill()
+    rig.start()
+    os.kill(first["workers"][0]["pid"], signal.SIGKILL)
+    after = rig.until(
+        lambda now: now["state"] == "serving" and now["workers"][0]["generation"] == 2
+    )
+    assert after["workers"][0]["epoch"] != first["workers"][0]["epoch"]
+
+
+def test_worker_that_died_meanwhile_is_found_dead_and_replaced(rig: SupervisorRig) -> None:
+    first = rig.start()
+    rig.kill()
+    os.kill(first["workers"][0]["pid"], signal.SIGKILL)
+    second = rig.start()
+    assert second["workers"][0]["generation"] == 2
+    assert second["gateway"]["pid"] == first["gateway"]["pid"]
+    death = next(event for event in rig.events("death") if event["worker"] == "worker-0")
+    assert death["epoch"] == first["workers"][0]["epoch"]
+
+
+def test_dead_gateway_and_supervisor_need_a_fresh_socket(rig: SupervisorRig) -> None:
+    first = rig.start()
+    rig.kill()
+    os.kill(first["gateway"]["pid"], signal.SIGKILL)
+    second = rig.start()
+    assert second["gateway"]["pid"] != first["gateway"]["pid"]
+    assert second["workers"][0]["pid"] == first["workers"][0]["pid"]
+    assert rig.ask(second)["choices"][0]["finish_reason"]
+
+
+def test_children_are_adopted_also_when_the_journal_is_lost(rig: SupervisorRig) -> None:
+    first = rig.start()
+    rig.kill()
+    for path in rig.directories.state.glob("journal.db*"):
+        path.unlink()
+    rig.directories.journal.write_bytes(b"this is no database" * 1000)
+    second = rig.start()
+    assert children(second) == children(first)
+    assert second["term"] > first["term"]
+    assert list(rig.directories.state.glob("journal.db.damaged-*"))
+
+
+def test_unknown_leftover_is_killed_before_anything_is_started(rig: SupervisorRig) -> None:
+    rig.directories.runtime.mkdir(parents=True)
+    epoch = "d" * 32
+    socket = rig.directories.runtime / "w0-dddddddd.sock"
+    socket.touch()
+    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(300)"
+    stranger = subprocess.Popen(
+        [sys.executable, "-c", code, "--epoch", epoch, "--socket", str(socket)],
+        start_new_session=True,
+    )
+    try:
+        status = rig.start()
+        assert stranger.wait(10) == -signal.SIGKILL
+        assert not socket.exists()
+        assert status["workers"][0]["generation"] == 1
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+def test_identity_recorded_for_a_reused_pid_is_not_believed(rig: SupervisorRig) -> None:
+    """The journal's pid belongs to somebody else now: that process must not be touched."""
+    first = rig.start()
+    rig.signal(signal.SIGTERM)
+    rig.process.wait(30)
+    innocent = subprocess.Popen(["/bin/sleep", "300"], start_new_session=True)
+    try:
+        forge_child(rig, innocent.pid)
+        second = rig.start()
+        assert second["workers"][0]["generation"] > first["workers"][0]["generation"]
+        assert innocent.poll() is None
+    finally:
+        innocent.kill()
+        innocent.wait()
+
+
+def forge_child(rig: SupervisorRig, pid: int) -> None:
+    script = """
+import json, sys
+from pathlib import Path
+from supervisor.child.procfs import boot_id
+from supervisor.core.model import Identity
+from supervisor.store.journal import Journal
+journal = Journal(Path(sys.argv[1]), boot_id())
+journal.intend("worker-0", "9" * 32, 7, Path(sys.argv[2]))
+journal.identify("9" * 32, Identity(boot_id(), int(sys.argv[3]), 1)).result()
+journal.close()
+"""
+    socket = str(rig.directories.runtime / "w0-99999999.sock")
+    command = [sys.executable, "-c", script, str(rig.directories.journal), socket, str(pid)]
+    subprocess.run(command, check=True)
+
+
+def test_handover_leaves_everything_serving(rig: SupervisorRig) -> None:
+    first = rig.start()
+    assert rig.call("POST", "/api/v1/handover").status_code == 200
+    rig.signal(signal.SIGTERM)
+    assert rig.process.wait(30) == 0
+    assert all(alive(pid) for pid, _ in children(first))
+    assert rig.ask(first)["choices"][0]["finish_reason"]
+    second = rig.start()
+    assert children(second) == children(first)
+
+
+def test_restart_cut_short_by_the_supervisors_death_is_finished(rig: SupervisorRig) -> None:
+    rig.configure(inference={"fake": {"load_seconds": 1.0}})
+    rig.start()
+    rig.call("POST", "/api/v1/workers/worker-0/restart", reason="cut short", actor="t")
+    rig.until(lambda now: now["workers"][0]["state"] == "loading")
+    rig.kill()
+    after = rig.start()
+    assert after["workers"][0]["generation"] == 2
+    (restart,) = rig.events("restart")
+    assert restart["reason"] == "cut short"
+
+
+def test_changed_address_replaces_the_gateway(rig: SupervisorRig) -> None:
+    first = rig.start()
+    rig.kill()
+    rig.configure(gateway={"host": "127.0.0.2"})
+    second = rig.start()
+    assert second["gateway"]["url"].startswith("http://127.0.0.2:")
+    assert not alive(first["gateway"]["pid"])
+    assert second["workers"][0]["pid"] == first["workers"][0]["pid"]
+
+
+def test_mark_names_the_slot(rig: SupervisorRig) -> None:
+    worker = rig.start()["workers"][0]
+    mark = json.loads(Path(f"{worker['socket']}.child.json").read_text())
+    assert mark == {"slot": "worker-0", "epoch": worker["epoch"], "number": 1}
