@@ -21,6 +21,8 @@ from supervisor.runtime.programs import Programs
 
 _LOG = logging.getLogger(__name__)
 EX_SOFTWARE = 70
+EX_INTERRUPTED = 130
+"""Ctrl-C before anything was started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,8 @@ def run_daemon(
     except StartError as error:
         sys.stderr.write(f"glyph: {error}\n")
         return error.exit_code
+    except KeyboardInterrupt:
+        return EX_INTERRUPTED
     except Exception:  # noqa: BLE001 - logged whole; the children go on and the next start adopts them
         _LOG.exception("the supervisor failed")
         return EX_SOFTWARE

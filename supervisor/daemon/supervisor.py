@@ -11,6 +11,7 @@ from supervisor.alerts.model import Alert
 from supervisor.alerts.outbox import Outbox
 from supervisor.child import cgroup
 from supervisor.child.children import Child, Children
+from supervisor.child.logs import tail
 from supervisor.config.policy import policy_of
 from supervisor.console.app import build_console
 from supervisor.console.auth import Sessions
@@ -37,6 +38,7 @@ from supervisor.runtime.world import World
 
 _LOG = logging.getLogger(__name__)
 _FLUSH_SECONDS = 5.0
+_LAST_LINES = 10
 _TALKABLE = (Phase.LOADING, Phase.WARMING, Phase.READY, Phase.DRAINING, Phase.STOPPING)
 
 
@@ -141,6 +143,9 @@ class Supervisor:
         ]
 
     def _on_exit(self, child: Child, report: ExitReport) -> None:
+        if report.code != 0:
+            lines = "\n".join(tail(child.log, _LAST_LINES))
+            _LOG.warning("%s g%d died; the end of its log:\n%s", child.slot, child.number, lines)
         self._mailbox.post(Exited(clock.now(), child.epoch, report))
 
     def _perform(self, effect: fx.Effect) -> None:
@@ -212,6 +217,7 @@ class Supervisor:
             gateway_url=url_of(self._ground.public),
             console_url=url_of(self._ground.console),
             gateway=self._prober.gateway,
+            processes=self._prober.processes,
             last_restarts=self._ground.journal.newest("restart"),
         )
         return build_status(self._reactor.state, self._world.layout, facts)

@@ -22,11 +22,11 @@ def open_client(socket: Path, term: int) -> httpx.AsyncClient:
 
 
 def outcome_of(error: httpx.HTTPError) -> Outcome:
-    """Refused: dead or not there yet. Full backlog: busy. Anything else proves nothing."""
+    """Refused: dead, or not there yet. A broken answer: failed. Anything else proves nothing."""
     numbers = set(_error_numbers(error))
     if numbers & {errno.ECONNREFUSED, errno.ENOENT}:
         return Outcome.REFUSED
-    if errno.EAGAIN in numbers or isinstance(error, httpx.TimeoutException):
+    if isinstance(error, httpx.TimeoutException):
         return Outcome.TIMEOUT
     if isinstance(error, httpx.RemoteProtocolError | httpx.DecodingError):
         return Outcome.FAILED

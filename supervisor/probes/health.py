@@ -20,7 +20,6 @@ class HealthReading:
     outcome: Outcome
     status: str = ""
     """The worker's own word: loading, warming, ready, draining, stopping."""
-    fingerprint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +46,7 @@ async def read_health(socket: Path, epoch: str, term: int, timeout_seconds: floa
         return HealthReading(outcome)
     if data.get("epoch") != epoch:
         return HealthReading(Outcome.FAILED)
-    return HealthReading(
-        Outcome.OK, str(data.get("status", "")), str(data.get("fingerprint") or "")
-    )
+    return HealthReading(Outcome.OK, str(data.get("status", "")))
 
 
 async def read_gateway(

@@ -6,6 +6,7 @@ delays nothing but itself. What a reading means is decided elsewhere.
 
 import asyncio
 import logging
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,6 +17,7 @@ from supervisor.child.procfs import snapshot
 from supervisor.core.events import HealthRead, InFlightRead, Outcome, ProgressRead
 from supervisor.core.model import Phase, State
 from supervisor.probes.health import GatewayReading, read_gateway, read_health
+from supervisor.probes.process import ProcessReading, read_process
 from supervisor.probes.progress import read_progress
 from supervisor.runtime import clock
 from supervisor.runtime.gateway_link import GatewayLink
@@ -28,6 +30,8 @@ _EAGER_SECONDS = 0.2
 """Period of looks at what is about to change: a loading worker, a drain."""
 _WALK_SECONDS = 2.0
 _ROTATE_SECONDS = 10.0
+_COSTS_SECONDS = 5.0
+_CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 _EAGER_PHASES = (Phase.LOADING, Phase.WARMING, Phase.DRAINING)
 
 
@@ -40,8 +44,8 @@ class Prober:
     view: Callable[[], State]
     gateway: GatewayReading = field(default_factory=lambda: GatewayReading(Outcome.UNKNOWN))
     """Latest answer of the gateway."""
-    fingerprints: dict[str, str] = field(default_factory=dict)
-    """Model fingerprint of each worker epoch that told it."""
+    processes: dict[str, ProcessReading] = field(default_factory=dict)
+    """Latest costs of each living child, by epoch."""
     _due: dict[tuple[str, str], float] = field(default_factory=dict)
     _running: dict[tuple[str, str], asyncio.Task[None]] = field(default_factory=dict)
 
@@ -73,6 +77,7 @@ class Prober:
                 "progress", child.epoch, probing.tick_seconds, partial(self._progress, child)
             )
         self._start("walk", "", _WALK_SECONDS, self._walk)
+        self._start("costs", "", _COSTS_SECONDS, self._costs)
         self._start("rotate", "", _ROTATE_SECONDS, self._rotate)
 
     def _eager_epochs(self) -> set[str]:
@@ -97,12 +102,6 @@ class Prober:
     async def _health(self, child: Child) -> None:
         timeout = self.world.configuration.probing.health_timeout_seconds
         reading = await read_health(child.socket, child.epoch, self.world.term, timeout)
-        if reading.fingerprint:
-            self.fingerprints = {
-                epoch: mark
-                for epoch, mark in self.fingerprints.items()
-                if self.world.children.get(epoch) is not None
-            } | {child.epoch: reading.fingerprint}
         self.world.post(HealthRead(clock.now(), child.epoch, reading.outcome, reading.status))
 
     async def _progress(self, child: Child) -> None:
@@ -148,6 +147,16 @@ class Prober:
 
         if trees:
             await asyncio.to_thread(walk)
+
+    async def _costs(self) -> None:
+        """Look at memory, threads and descriptors of every child."""
+        living = [child for child in self.world.children if child.exit is None]
+        self.processes = {
+            child.epoch: await asyncio.to_thread(
+                read_process, child.identity.pid, child.identity.start_ticks, _CLOCK_TICKS
+            )
+            for child in living
+        }
 
     async def _rotate(self) -> None:
         logs = self.world.configuration.logs

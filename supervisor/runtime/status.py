@@ -5,8 +5,10 @@ looks.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from supervisor.core.events import Outcome
 from supervisor.core.model import Kind, Phase, Slot, State, Want
 from supervisor.probes.health import GatewayReading
+from supervisor.probes.process import ProcessReading
 from supervisor.runtime.layout import Layout
 
 
@@ -22,6 +24,8 @@ class Facts:
     gateway_url: str
     console_url: str
     gateway: GatewayReading
+    processes: Mapping[str, ProcessReading]
+    """Costs of each living child, by epoch."""
     last_restarts: Mapping[str, Mapping[str, object]]
     """Newest `restart` event of each worker."""
 
@@ -112,5 +116,18 @@ def _worker(slot: Slot, layout: Layout, facts: Facts) -> dict[str, object]:
         "restarts": slot.restarts,
         "last_restart": facts.last_restarts.get(slot.name),
         "in_flight": None if epoch is None else facts.gateway.in_flight.get(epoch, 0),
+        "process": None if epoch is None else _costs(facts.processes.get(epoch)),
         "phase": None if slot.replacement is None else slot.replacement.phase_name,
+    }
+
+
+def _costs(reading: ProcessReading | None) -> dict[str, object] | None:
+    if reading is None or reading.outcome is not Outcome.OK:
+        return None
+    return {
+        "rss_bytes": reading.rss_bytes,
+        "threads": reading.threads,
+        "descriptors": reading.descriptors,
+        "zombies": reading.zombies,
+        "cpu_seconds": round(reading.cpu_seconds, 2),
     }
