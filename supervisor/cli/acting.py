@@ -84,14 +84,15 @@ def _await_restart(client: Client, worker: str, after: int, timeout_seconds: flo
             names = ", ".join(sorted(waiting))
             message = f"not over within {timeout_seconds:g} s: {names}; it goes on"
             raise CommandError(Exit.TEMPORARY, message)
-        for event in _event_rows(client, 1000, after) if after else _event_rows(client, 1000, 0):
+        for event in _event_rows(client, 1000, after):
             after = max(after, int(str(event.get("id", 0))))
             name = str(event.get("worker"))
             if event.get("kind") == "restart" and name in waiting:
                 waiting.discard(name)
                 story.append(event)
             elif event.get("kind") in ("failure", "abandoned") and name in waiting:
-                raise CommandError(Exit.FAILED, f"{name}: {cell(event.get('reason'))}")
+                why = cell(event.get("reason"))
+                raise CommandError(Exit.FAILED, f"{name} does not come back yet: {why}")
         for name, state in _worker_states(client).items():
             if name in waiting and told.get(name) != state:
                 told[name] = state
