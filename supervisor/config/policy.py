@@ -12,7 +12,5 @@ def policy_of(configuration: Configuration) -> Policy:
         backoff=Backoff(**configuration.backoff.model_dump()),
         budget=Budget(**configuration.budget.model_dump()),
         hang=Hang(**probing.hang.model_dump()),
-        patience=Patience(
-            tick_seconds=probing.tick_seconds, late_tick_seconds=probing.late_tick_seconds
-        ),
+        patience=Patience(late_tick_seconds=probing.late_tick_seconds),
     )

@@ -25,6 +25,9 @@ AGAIN = {
 }
 
 
+ENDING = frozenset({Phase.STOPPING, Phase.KILLING})
+
+
 def take(turn: Turn, event: BootEvent) -> None:
     """One piece of news of the boot; UnknownPairError if it comes after `Booted`."""
     if turn.state.booted:
@@ -65,20 +68,7 @@ def _remember(turn: Turn, slot: Slot, event: Remembered) -> None:
 
 def _adopt(turn: Turn, slot: Slot, event: Adopted) -> None:
     """Go on where the last supervisor was; a restart it had begun is finished, not repeated."""
-    phase = AGAIN.get(event.phase, event.phase)
-    replacement = event.replacement
-    end_cause = None
-    if replacement is not None and not is_successor(replacement, event.epoch):
-        if phase is Phase.LOADING:
-            phase = Phase.STOPPING
-        elif phase is Phase.READY:
-            turn.state = replace(turn.state, queue=(*turn.state.queue, slot.name))
-        if phase in (Phase.STOPPING, Phase.KILLING):
-            end_cause = replacement.cause
-    elif phase is Phase.DRAINING and replacement is None and slot.kind is Kind.WORKER:
-        phase = Phase.READY
-    elif phase in (Phase.STOPPING, Phase.KILLING):
-        end_cause = Cause.SHUTDOWN if replacement is None else replacement.cause
+    phase = _taken_up(slot, event)
     generation = Generation(
         epoch=event.epoch,
         number=event.number,
@@ -88,16 +78,51 @@ def _adopt(turn: Turn, slot: Slot, event: Adopted) -> None:
         identity=event.identity,
         adopted=True,
         ready_at=turn.at if phase is Phase.READY and event.ready_at is None else event.ready_at,
-        end_cause=end_cause,
-        signals_sent=phase in (Phase.STOPPING, Phase.KILLING),
+        end_cause=_end_of_adopted(phase, event),
+        signals_sent=phase in ENDING,
     )
-    slot = replace(slot, generation=generation, replacement=replacement)
+    slot = replace(slot, generation=generation, replacement=event.replacement)
     slot = replace(slot, generations=max(slot.generations, event.number))
     evidence: Evidence = (("pid", event.identity.pid), ("phase", event.phase.value))
     turn.emit(Record("adopted", slot.name, event.epoch, evidence=evidence))
-    if phase is Phase.READY and replacement is not None and slot.name not in turn.state.queue:
-        slot = finish(turn, slot, event.epoch)
+    if phase is Phase.READY and event.replacement is not None:
+        if is_successor(event.replacement, event.epoch):
+            slot = finish(turn, slot, event.epoch)
+        else:
+            turn.state = replace(turn.state, queue=(*turn.state.queue, slot.name))
     turn.put(slot)
+
+
+def _taken_up(slot: Slot, event: Adopted) -> Phase:
+    """The phase in which this supervisor takes it up."""
+    phase, restart = AGAIN.get(event.phase, event.phase), event.replacement
+    if restart is None:
+        undrained = phase is Phase.DRAINING and slot.kind is Kind.WORKER
+        return Phase.READY if undrained else phase
+    if phase is Phase.LOADING and not is_successor(restart, event.epoch):
+        return Phase.STOPPING
+    return phase
+
+
+def _end_of_adopted(phase: Phase, event: Adopted) -> Cause | None:
+    """Why it is being ended; whoever was ended for no restart was ended with everything."""
+    if event.end_cause is not None or phase not in ENDING:
+        return event.end_cause
+    restart = event.replacement
+    if restart is None or is_successor(restart, event.epoch):
+        return Cause.SHUTDOWN
+    return restart.cause
+
+
+def _end_of_dead(event: FoundDead) -> Cause | None:
+    """Why it ended, if that is accounted for already; None: a death nobody knows of yet."""
+    if event.end_cause is not None:
+        return event.end_cause
+    restart = event.replacement
+    ours = restart is not None and not is_successor(restart, event.epoch)
+    if restart is not None and ours and restart.cause in BY_US:
+        return restart.cause
+    return cause_of(event.exit) if event.accounted or ours else None
 
 
 def _deadline(turn: Turn, phase: Phase) -> float | None:
@@ -117,10 +142,7 @@ def _bury(turn: Turn, slot: Slot, event: FoundDead) -> None:
     Whom an unfinished restart was ending died by our hand; a crash that the last supervisor had
     answered with a restart is not counted twice.
     """
-    end_cause = cause_of(event.exit) if event.accounted else None
-    restart = event.replacement
-    if restart is not None and not is_successor(restart, event.epoch):
-        end_cause = restart.cause if restart.cause in BY_US else cause_of(event.exit)
+    end_cause = _end_of_dead(event)
     ended_by_us = end_cause in BY_US
     generation = Generation(
         epoch=event.epoch,

@@ -57,6 +57,8 @@ class Adopted:
     ready_at: float | None = None
     replacement: Replacement | None = None
     """The unfinished restart it was part of, if any."""
+    end_cause: Cause | None = None
+    """Why the last supervisor was ending it, as its remembered generation has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,8 @@ class FoundDead:
     """What it was, so that the rest of its tree can be killed; None: it never got so far."""
     accounted: bool = False
     """The journal has its exit already: the crash is counted in the slot's memory."""
+    end_cause: Cause | None = None
+    """Why the last supervisor was ending it, as its remembered generation has it."""
 
 
 @dataclass(frozen=True, slots=True)

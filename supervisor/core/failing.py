@@ -18,6 +18,8 @@ def fail(turn: Turn, slot: Slot, cause: Cause, reason: str, evidence: Evidence) 
     generation = slot.generation
     if generation is None or turn.state.stopping:
         return slot
+    waiting = tuple(name for name in turn.state.queue if name != slot.name)
+    turn.state = replace(turn.state, queue=waiting)
     backoff = turn.policy.backoff
     crashes = slot.crashes_in_row + 1
     delay = delay_seconds(crashes, generation.ready_at is not None, generation.epoch, backoff)

@@ -58,15 +58,17 @@ def allowance_seconds(reading: ProgressRead, late: tuple[tuple[float, float], ..
     return sum(seconds for late_at, seconds in late if started_before(reading, late_at))
 
 
-def is_stale(at: float, late: tuple[tuple[float, float], ...]) -> bool:
-    """Whether a reading was taken before the last late tick: it belongs to a discarded round."""
-    return bool(late) and at <= late[-1][0]
+def is_stale(at: float, newest: float | None, late: tuple[tuple[float, float], ...]) -> bool:
+    """Whether a reading is older than the newest one, or belongs to a discarded round."""
+    return (newest is not None and at <= newest) or (bool(late) and at <= late[-1][0])
 
 
 def note_progress(turn: Turn, slot: Slot, generation: Generation, event: ProgressRead) -> None:
     """Remember where the engine is, and suspect it if it has been there too long."""
-    if event.outcome is not Outcome.OK or is_stale(event.at, turn.state.late):
+    stale = is_stale(event.at, generation.progress_at, turn.state.late)
+    if stale or event.outcome is not Outcome.OK:
         return None
+    generation = replace(generation, progress_at=event.at)
     if slot.kind is Kind.GATEWAY:
         return _note_process_state(turn, slot, generation, event)
     limit = deadline_seconds(event.phase, event.size, turn.policy.hang)
@@ -96,19 +98,24 @@ def note_progress(turn: Turn, slot: Slot, generation: Generation, event: Progres
 
 def note_health(turn: Turn, slot: Slot, generation: Generation, event: HealthRead) -> None:
     """Count refusals of a READY process, and the gateway's silence."""
-    if is_stale(event.at, turn.state.late):
+    if is_stale(event.at, generation.health_at, turn.state.late):
         return None
     if slot.kind is Kind.GATEWAY and event.outcome is Outcome.TIMEOUT:
         since = generation.silent_since
         since = event.at if since is None else since
-        return _note_silence(turn, slot, replace(generation, silent_since=since), event.at)
+        silent = replace(generation, silent_since=since, health_at=event.at)
+        return _note_silence(turn, slot, silent, event.at)
     if not is_evidence(event.outcome) and not is_answer(event.outcome):
+        # time in which nobody could look is no silence: it begins anew
+        if generation.silent_since is not None and generation.process_state != STOPPED:
+            turn.put_generation(slot, replace(generation, silent_since=None))
         return None
     failures = generation.health_failures + 1 if is_evidence(event.outcome) else 0
     found = _health_suspicion(event, failures, generation, turn.policy.patience)
     noted = replace(
         generation,
         health_failures=failures,
+        health_at=event.at,
         silent_since=None,
         suspicion=_updated(generation.suspicion, "health", found),
     )

@@ -87,7 +87,7 @@ def _conclude(turn: Turn, before: State) -> tuple[State, tuple[Effect, ...]]:
     after = turn.state
     moved = after.slots is not before.slots
     after, told = routes.tell(after, turn.at, turn.policy, again=turn.resend_routes, moved=moved)
-    remembered = memories(before, after) if moved else []
+    remembered = memories(before, after) if moved or not before.booted else []
     return after, tuple(in_order(turn.effects, remembered, told))
 
 
@@ -107,10 +107,10 @@ def _ask(turn: Turn, event: RestartAsked) -> None:
 
 
 def lateness_seconds(at: float, last: float | None, policy: Policy) -> float:
-    """By how much this tick is late; 0 for one that is on time."""
+    """How long nobody looked before a late tick; 0 for one that is on time."""
     if last is None or at - last <= policy.patience.late_tick_seconds:
         return 0.0
-    return at - last - policy.patience.tick_seconds
+    return at - last
 
 
 def _tick(turn: Turn, event: Tick) -> None:

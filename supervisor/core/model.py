@@ -156,6 +156,10 @@ class Generation:
     """Monotonic time at which the world was last asked whether it, or its memory, is gone."""
     silent_since: float | None = None
     """Monotonic time since which every health request to the gateway timed out."""
+    health_at: float | None = None
+    """Monotonic time at which the newest health reading was taken; older ones are dropped."""
+    progress_at: float | None = None
+    """The same of progress readings."""
     engine_phase: str = ""
     """Phase of its engine at the last look, such as `decode`."""
     process_state: str = ""

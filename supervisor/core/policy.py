@@ -60,7 +60,6 @@ class Hang:
 class Patience:
     """How the supervisor judges what it sees, itself included."""
 
-    tick_seconds: float = 0.5
     late_tick_seconds: float = 3.0
     """A gap between two ticks above this means the supervisor itself was starved."""
     refused_times: int = 3

@@ -64,6 +64,8 @@ def durable(slot: Slot) -> Slot:
             in_flight=None,
             asked_at=None,
             silent_since=None,
+            health_at=None,
+            progress_at=None,
             engine_phase="",
             process_state="",
             suspicion=None,
@@ -72,7 +74,14 @@ def durable(slot: Slot) -> Slot:
 
 
 def memories(before: State, after: State) -> list[Effect]:
-    """A Remember for every slot of which something durable changed."""
+    """A Remember for every slot of which something durable changed.
+
+    None before `Booted`, which remembers all: half of what was found must not replace the journal.
+    """
+    if not after.booted:
+        return []
+    if not before.booted:
+        return [Remember(slot) for slot in after.slots]
     return [
         Remember(new)
         for old, new in zip(before.slots, after.slots, strict=True)

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from supervisor.core import budget
-from supervisor.core.effects import Alert, ReportDeath, Severity
+from supervisor.core.effects import Alert, Record, ReportDeath, Severity
 from supervisor.core.ending import kill
 from supervisor.core.failing import fail
 from supervisor.core.model import Cause, Evidence, Generation, Kind, Phase, Slot, Suspicion, Want
@@ -50,7 +50,9 @@ def _end(
         ("budget", spending),
         ("budget_left", budget.left(slot, turn.at, turn.policy.budget)),
     )
-    slot = fail(turn, slot, Cause.HANG, suspicion.reason, evidence)
+    reason = suspicion.reason
+    turn.emit(Record("failure", slot.name, generation.epoch, Cause.HANG, reason, evidence))
+    slot = fail(turn, slot, Cause.HANG, reason, evidence)
     if slot.kind is Kind.WORKER and generation.ready_at is not None:
         turn.emit(ReportDeath(generation.epoch, suspicion.counted, Cause.HANG))
     kill(turn, slot, replace(generation, end_cause=Cause.HANG))
