@@ -62,6 +62,7 @@ async def systemd_restarts_us() -> bool:
     finally:
         if process.returncode is None:
             process.kill()
+            await process.wait()
     return is_restart_job(output.decode(errors="replace"), name)
 
 

@@ -1,6 +1,7 @@
 """Whether dead processes still hold device memory, asked in a disposable process."""
 
 import asyncio
+import contextlib
 import json
 import os
 import sys
@@ -17,6 +18,7 @@ NO_GPU = "no GPU: nothing to give back"
 _DEVICE_NODES = ("/dev/nvidiactl", "/dev/dxg")
 _LOOKER = (sys.executable, "-m", "supervisor.probes.nvml")
 _ANSWER_BYTES = 1 << 20
+_REAP_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +54,17 @@ async def read_memory(
     except TimeoutError:
         return MemoryReading(Outcome.UNKNOWN, f"no answer within {timeout_seconds:g} s")
     finally:
-        if process.returncode is None:
-            process.kill()
+        await _end(process)
     return judge(line, pids)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Kill a look that did not end; one stuck in the kernel is not waited for."""
+    if process.returncode is None:
+        process.kill()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_REAP_SECONDS):
+                await process.wait()
 
 
 def _has_device() -> bool:

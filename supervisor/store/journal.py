@@ -64,7 +64,7 @@ class Journal:
         rows = connection.execute(f"SELECT {_CHILD_COLUMNS} FROM children").fetchall()
         self._children = {child.epoch: child for child in map(_child_from, rows)}
         self._answers: dict[str, str] = dict(
-            connection.execute("SELECT fingerprint, text FROM answers ORDER BY at").fetchall()
+            connection.execute("SELECT fingerprint, text FROM answers ORDER BY rowid").fetchall()
         )
         found = connection.execute("SELECT max(term) FROM terms").fetchone()[0]
         self._term = int(found or 0)
@@ -167,7 +167,7 @@ class Journal:
             ("INSERT OR REPLACE INTO answers VALUES (?, ?, ?)", (fingerprint, text, wall_now())),
             (
                 "DELETE FROM answers WHERE fingerprint NOT IN "
-                "(SELECT fingerprint FROM answers ORDER BY at DESC LIMIT ?)",
+                "(SELECT fingerprint FROM answers ORDER BY rowid DESC LIMIT ?)",
                 (_ANSWERS,),
             ),
         ]
