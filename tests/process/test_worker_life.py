@@ -36,12 +36,11 @@ async def streaming(worker: WorkerProcess, seen: asyncio.Event, request: Json) -
     return received
 
 
-async def while_streaming(worker: WorkerProcess) -> asyncio.Task[list[str]]:
+async def while_streaming(worker: WorkerProcess, tokens: int = 1000) -> asyncio.Task[list[str]]:
     """A stream that has begun and has far to go."""
     seen = asyncio.Event()
-    task = asyncio.create_task(
-        streaming(worker, seen, body(max_tokens=3000, stop=["never to be seen"]))
-    )
+    request = body(max_tokens=tokens, stop=["never to be seen"])
+    task = asyncio.create_task(streaming(worker, seen, request))
     await asyncio.wait_for(seen.wait(), 30)
     return task
 
@@ -238,7 +237,7 @@ def test_an_orphan_ends_by_itself_but_not_while_serving() -> None:
 
         async def scenario() -> None:
             await worker.reach("ready")
-            task = await while_streaming(worker)
+            task = await while_streaming(worker, tokens=2000)
             assert (await task)[-1] == "[DONE]"
 
         asyncio.run(scenario())
