@@ -16,7 +16,7 @@ from supervisor.daemon.prelude import Ground
 from supervisor.daemon.signals import hangup_is_ignored, has_terminal, systemd_restarts_us
 from supervisor.runtime import clock
 from supervisor.runtime.notify import Notifier
-from supervisor.runtime.reactor import Reactor
+from supervisor.runtime.reactor import Pace, Reactor
 from supervisor.runtime.world import World
 
 _LOG = logging.getLogger(__name__)
@@ -87,11 +87,16 @@ class Leaving:
         else:
             applied, left = merge(self.world.configuration, loaded)
             self.world.configuration = applied
-            self.reactor.policy = policy_of(applied)
+            self.reactor.pace = pace_of(applied)
             text = f"restart needed for: {', '.join(left)}" if left else "all of it applies"
             _LOG.info("configuration reloaded, %s", text)
             self.ground.journal.append(Record("reload", reason=text))
         self.notifier.send("READY=1")
+
+
+def pace_of(configuration: Configuration) -> Pace:
+    """The core's policy and the period of its ticks."""
+    return Pace(policy_of(configuration), configuration.probing.tick_seconds)
 
 
 def merge(old: Configuration, new: Configuration) -> tuple[Configuration, list[str]]:

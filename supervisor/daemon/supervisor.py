@@ -12,7 +12,6 @@ from supervisor.alerts.outbox import Outbox
 from supervisor.child import cgroup
 from supervisor.child.children import Child, Children
 from supervisor.child.logs import tail
-from supervisor.config.policy import policy_of
 from supervisor.console.app import build_console
 from supervisor.console.auth import Sessions
 from supervisor.console.control import build_control
@@ -20,7 +19,7 @@ from supervisor.core import effects as fx
 from supervisor.core.events import Booted, Exited
 from supervisor.core.machine import initial
 from supervisor.core.model import ExitReport, Kind, Phase, Route, State
-from supervisor.daemon.leaving import Leaving
+from supervisor.daemon.leaving import Leaving, pace_of
 from supervisor.daemon.port import Port
 from supervisor.daemon.prelude import Ground
 from supervisor.daemon.servers import EmbeddedServer, make_server
@@ -79,7 +78,7 @@ class Supervisor:
         ]
         self._reactor = Reactor(
             initial(slots),
-            policy_of(configuration),
+            pace_of(configuration),
             ground.journal,
             self._mailbox,
             Hands(self._actuator.intend, self._perform, self._after_tick),

@@ -34,6 +34,14 @@ class Hands:
     after_tick: Callable[[State], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How to decide and how often; replaced as a whole at a reload."""
+
+    policy: Policy
+    tick_seconds: float
+
+
 class Mailbox:
     """Where events wait for the reactor; any task of the loop may post."""
 
@@ -68,10 +76,10 @@ class Reactor:
     """The decision loop."""
 
     def __init__(
-        self, state: State, policy: Policy, journal: Journal, mailbox: Mailbox, hands: Hands
+        self, state: State, pace: Pace, journal: Journal, mailbox: Mailbox, hands: Hands
     ) -> None:
         self.state = state
-        self.policy = policy
+        self.pace = pace
         self.problems = 0
         """Steps that failed: logged, counted, never fatal."""
         self._journal = journal
@@ -90,11 +98,11 @@ class Reactor:
             await self._perform(effects)
             self._hands.after_tick(self.state)
             if not self._quit:
-                await self._mailbox.wait(self.policy.patience.tick_seconds)
+                await self._mailbox.wait(self.pace.tick_seconds)
 
     def _step(self, event: Event) -> Iterable[Effect]:
         try:
-            self.state, effects = step(self.state, event, self.policy)
+            self.state, effects = step(self.state, event, self.pace.policy)
         except Exception:  # noqa: BLE001 - for the reason below
             # A daemon that replays its journal must not crash on the same event again and again.
             self.problems += 1
