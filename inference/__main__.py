@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from inference.config import EMBEDDED, ConfigError, InferenceConfig, decode
-from inference.decode import ConfigProblem
+from inference.config.decode import ConfigProblem
 
 EXIT_OK, EXIT_USAGE, EXIT_CONFIG = 0, 64, 78
 _EPOCH = re.compile(r"[0-9a-f]{32}")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal, TypeVar
 
-from inference.decode import ConfigProblem, Limits, decode_mapping
+from inference.config.decode import ConfigProblem, Limits, decode_mapping
 
 EMBEDDED = "embedded"
 PAGE_UNIT_PX = 28  # patch 14 x spatial merge 2: such pages reach the model without a resize
