@@ -12,6 +12,7 @@ class Exit(IntEnum):
     UNKNOWN = 4
     USAGE = 64
     PORT_BUSY = 69
+    DEFECT = 70
     CANNOT_CREATE = 73
     TEMPORARY = 75
     PERMISSION = 77
@@ -27,6 +28,7 @@ MEANINGS = {
     Exit.UNKNOWN: "the supervisor does not answer",
     Exit.USAGE: "the command line is wrong",
     Exit.PORT_BUSY: "run: a port is taken by another program",
+    Exit.DEFECT: "run: a defect of the supervisor; gateway and workers go on serving",
     Exit.CANNOT_CREATE: "run: a directory or file cannot be made",
     Exit.TEMPORARY: "run: another supervisor holds the state directory; others: timed out",
     Exit.PERMISSION: "the socket or a directory belongs to somebody else",
