@@ -1,7 +1,6 @@
 """Verbs that look: status, events, logs."""
 
 import json
-import sqlite3
 import time
 from argparse import Namespace
 from collections import deque
@@ -119,7 +118,7 @@ def _from_journal(journal: Path, limit: int, after: int) -> list[Row]:
         raise CommandError(Exit.NOT_RUNNING, f"no supervisor is running, and no journal: {journal}")
     try:
         return list(read_events(journal, limit=limit, after=after))
-    except sqlite3.Error as error:
+    except Exception as error:  # noqa: BLE001 - sqlite's errors; the library stays in the store
         raise CommandError(Exit.FAILED, f"{journal} cannot be read: {error}") from None
 
 
