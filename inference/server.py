@@ -117,7 +117,7 @@ class Server:
         end(EXIT_TEMPORARY, "the HTTP server ended")
 
     def _stop(self, reason: str) -> None:
-        self._worker.status = Status.STOPPING
+        self._worker.stage = Status.STOPPING
         self._ending.end(EXIT_OK, f"{reason} with {self._worker.in_flight} requests in flight")
 
     def _load(self) -> Engine:
@@ -161,7 +161,7 @@ class Server:
         self._preparer = Preparer(self._config, facts, self._tokenizer)
         self._service = Service(self._engine, self._preparer, facts.slots, self._config.queue)
         self._worker.ready = Ready(facts, self._service)
-        self._worker.status = Status.WARMING
+        self._worker.stage = Status.WARMING
         self._warming = asyncio.create_task(self._answer_canary(self._worker.ready))
 
     async def _answer_canary(self, ready: Ready) -> None:
@@ -179,8 +179,8 @@ class Server:
         except Exception as error:  # noqa: BLE001  # without a warm-up there is no worker
             self._ending.end(EXIT_TEMPORARY, f"warm-up: {type(error).__name__}: {error}")
         self._engine.idle_phase = Phase.IDLE
-        if self._worker.status is Status.WARMING:
-            self._worker.status = Status.READY
+        if self._worker.stage is Status.WARMING:
+            self._worker.stage = Status.READY
             _log.info("ready: model %s, fingerprint %s", ready.facts.model, ready.facts.fingerprint)
 
     async def _watch_for_supervisor(self, supervised: bool) -> None:

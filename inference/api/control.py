@@ -81,19 +81,18 @@ class Control:
 
     async def drain(self, request: Request) -> Response:
         """POST /control/drain: take nothing new, finish what runs."""
-        return self._switch(request, Status.READY, Status.DRAINING)
+        return self._switch(request, True)
 
     async def undrain(self, request: Request) -> Response:
         """POST /control/undrain: take requests again."""
-        return self._switch(request, Status.DRAINING, Status.READY)
+        return self._switch(request, False)
 
-    def _switch(self, request: Request, before: Status, after: Status) -> Response:
+    def _switch(self, request: Request, draining: bool) -> Response:
         worker = self._worker
         refusal = self._bygone(request)
         if refusal is not None:
             return refusal
-        if worker.status is before:
-            worker.status = after
+        worker.draining = draining
         return JSONResponse(
             {"status": worker.status, "in_flight": worker.in_flight}, status_code=202
         )

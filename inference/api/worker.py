@@ -58,17 +58,25 @@ class Worker:
     progress: ProgressFile
     engine: EngineThread
     fence: Fence = field(default_factory=Fence)
-    status: Status = Status.LOADING
+    stage: Status = Status.LOADING
+    """How far it is, draining apart."""
+    draining: bool = False
+    """New requests are not wanted; may be said at any stage."""
     ready: Ready | None = None
     began_at: float = field(default_factory=time.monotonic)
 
     def admitting(self) -> Ready:
         """Raises RequestError while new requests are not taken."""
-        if self.status in (Status.DRAINING, Status.STOPPING):
+        if self.draining or self.stage is Status.STOPPING:
             raise RequestError("draining", "this worker takes no new requests")
-        if self.ready is None or self.status is not Status.READY:
+        if self.ready is None or self.stage is not Status.READY:
             raise RequestError("loading", "the model is not ready yet")
         return self.ready
+
+    @property
+    def status(self) -> Status:
+        """The word of /health."""
+        return Status.DRAINING if self.draining and self.stage is Status.READY else self.stage
 
     @property
     def in_flight(self) -> int:
