@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal, TypeVar
 
+from inference.config import glyph_json
 from inference.config.decode import ConfigProblem, Limits, decode_mapping
 
 EMBEDDED = "embedded"
@@ -19,6 +20,7 @@ PAGE_UNIT_PX = 28  # patch 14 x spatial merge 2: such pages reach the model with
 
 _T = TypeVar("_T")
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
+_MARKER = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]{1,16}")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 
 
@@ -87,6 +89,24 @@ class ProfileConfig:
     """Colour of the page as #RRGGBB."""
     newline: Literal["break", "red-marker"] = "break"
     """`break` starts a new line; `red-marker` draws a red \\n and goes on in the line (denser)."""
+    newline_marker: str = " \\n "
+    """What `red-marker` draws for a line break, 1 to 16 characters."""
+    newline_colour: str = "#FF0000"
+    """Colour of that marker as #RRGGBB."""
+    alignment: Literal["left", "center", "right", "justify"] = "left"
+    """Where lines stand; `left` and `justify` mean the right side for right-to-left text."""
+    horizontal_scale: float = _bounded(1.0, 0.25, 4)
+    """Letters are drawn so many times as wide; below 1 more text stands in a line."""
+    columns: int = _bounded(1, 1, 8)
+    """Columns of text on a page, filled one after the other."""
+    column_gap_pt: float = _bounded(12.0, 0, 400)
+    """Space between two columns in points."""
+    crop_width: bool = False
+    """Pages end at the right margin after their longest line, on a multiple of 28 pixels."""
+    crop_last_page: bool = False
+    """The last page ends at the margin below its last line, on a multiple of 28 pixels."""
+    font_path: str | None = None
+    """File of a font that comes before font_families; null takes installed fonts only."""
 
 
 def _builtin_profiles() -> Mapping[str, ProfileConfig]:
@@ -106,7 +126,9 @@ class RenderConfig:
 
     default_profile: str = "glyph-en"
     """Profile of requests that name none."""
-    profiles: Mapping[str, ProfileConfig] = field(default_factory=_builtin_profiles)
+    profiles: Mapping[str, ProfileConfig] = field(
+        default_factory=_builtin_profiles, metadata={"translate": glyph_json.profiles}
+    )
     """Profiles by name; yours are added to glyph-en, glyph-zh and glyph-dense or change them."""
 
 
@@ -194,7 +216,9 @@ def profile_problems(profile: ProfileConfig) -> list[tuple[str, str]]:
     """Contradictions inside one profile as (key, message)."""
     found: list[tuple[str, str]] = []
     points = 72 / profile.dpi
-    width = profile.page_width_px * points - 2 * profile.margin_x_pt
+    width = profile.page_width_px * points / profile.horizontal_scale - 2 * profile.margin_x_pt
+    gaps = (profile.columns - 1) * profile.column_gap_pt
+    width = (width - gaps) / profile.columns
     height = profile.page_height_px * points - 2 * profile.margin_y_pt
     size, line_height = profile.font_size_pt, profile.line_height_pt
     if width < 4 * size:
@@ -205,9 +229,11 @@ def profile_problems(profile: ProfileConfig) -> list[tuple[str, str]]:
         found.append(("line_height_pt", f"must be at least font_size_pt ({size:g})"))
     if not profile.font_families or not all(name.strip() for name in profile.font_families):
         found.append(("font_families", "must name at least one font family"))
-    for key in ("text_colour", "background_colour"):
+    for key in ("text_colour", "background_colour", "newline_colour"):
         if not _COLOUR.fullmatch(colour := getattr(profile, key)):
             found.append((key, f"must look like #RRGGBB, not {colour!r}"))
+    if not _MARKER.fullmatch(profile.newline_marker):
+        found.append(("newline_marker", "must be 1 to 16 printable characters"))
     if not _LANGUAGE.fullmatch(profile.language):
         found.append(("language", f"must be a tag such as en or zh-cn, not {profile.language!r}"))
     return found

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import types
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
@@ -70,12 +70,14 @@ def decode_mapping(
     before = len(problems)
     for key, value in raw.items():
         if key not in fields:
-            problems.append(ConfigProblem(f"{path}.{key}", _unknown_key(key, fields)))
+            problems.append(ConfigProblem(f"{path}.{key}", unknown_key(key, fields)))
             continue
         default = _default(fields[key], base)
         limits = fields[key].metadata.get("limits")
+        translate = fields[key].metadata.get("translate")
         try:
-            decoded = _decode(hints[key], value, f"{path}.{key}", problems, default)
+            own = translate(value, f"{path}.{key}", problems) if translate else value
+            decoded = _decode(hints[key], own, f"{path}.{key}", problems, default)
             _check_limits(decoded, limits, f"{path}.{key}", problems)
         except _RefusedError:
             continue
@@ -190,7 +192,8 @@ def _refuse(path: str, message: str, problems: list[ConfigProblem]) -> NoReturn:
     raise _RefusedError
 
 
-def _unknown_key(key: object, known: Mapping[str, object]) -> str:
+def unknown_key(key: object, known: Iterable[str]) -> str:
+    """What to say about a key that does not exist."""
     return f"unknown key{_did_you_mean(str(key), list(known))}"
 
 
