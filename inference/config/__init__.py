@@ -120,15 +120,19 @@ def _builtin_profiles() -> Mapping[str, ProfileConfig]:
     )
 
 
+def _profiles() -> Mapping[str, ProfileConfig]:
+    """A dataclass field with the built-in profiles that also takes Glyph's own JSON."""
+    translated = {"translate": glyph_json.profiles}
+    return field(default_factory=_builtin_profiles, metadata=translated)
+
+
 @dataclass(frozen=True, slots=True)
 class RenderConfig:
     """The profiles requests can choose from."""
 
     default_profile: str = "glyph-en"
     """Profile of requests that name none."""
-    profiles: Mapping[str, ProfileConfig] = field(
-        default_factory=_builtin_profiles, metadata={"translate": glyph_json.profiles}
-    )
+    profiles: Mapping[str, ProfileConfig] = _profiles()
     """Profiles by name; yours are added to glyph-en, glyph-zh and glyph-dense or change them."""
 
 
