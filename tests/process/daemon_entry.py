@@ -1,8 +1,8 @@
 """Run a supervisor whose workers are fake ones: `python -m tests.process.daemon_entry FILE
 [take-over]`.
 
-FILE is a JSON object with `configuration` (a whole configuration), `state`, `runtime` and,
-optionally,
+The configuration is reloaded from `config.json` beside FILE. FILE is a JSON object with
+`configuration` (a whole configuration), `state`, `runtime` and, optionally,
 `worker` and `gateway`: the programs to start instead of the usual ones.
 """
 
@@ -32,7 +32,7 @@ def main() -> int:
 
     return run_daemon(
         Configuration.model_validate(settings["configuration"]),
-        path,
+        path.with_name("config.json"),
         Directories(Path(settings["state"]), Path(settings["runtime"])),
         take_over="take-over" in sys.argv[2:],
         announce=announce,

@@ -29,6 +29,7 @@ FAST: Json = {
     "probing": {
         "tick_seconds": 0.2,
         "health_seconds": 0.5,
+        "late_tick_seconds": 1.5,
         "hang": {"idle_seconds": 2.0, "decode_seconds": 2.0, "prefill_seconds": 2.0},
     },
 }
@@ -58,10 +59,15 @@ class SupervisorRig:
     def configure(self, **groups: object) -> None:
         self.settings["configuration"] = merge(self.settings["configuration"], groups)
 
+    def write_configuration(self) -> None:
+        """What a reload reads."""
+        (self.base / "config.json").write_text(json.dumps(self.settings["configuration"]))
+
     def launch(self, *arguments: str) -> "subprocess.Popen[str]":
         """Start a supervisor and do not wait for anything."""
         path = self.base / "settings.json"
         path.write_text(json.dumps(self.settings))
+        self.write_configuration()
         with open(self.base / "supervisor.log", "ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "tests.process.daemon_entry", str(path), *arguments],

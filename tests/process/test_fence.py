@@ -1,4 +1,3 @@
-import contextlib
 import os
 import signal
 import socket
@@ -118,13 +117,4 @@ def test_rescue_does_not_touch_a_living_supervisor(rig: SupervisorRig) -> None:
         stop_leftovers(rig.directories)
     assert error.value.exit_code == 75
     assert str(rig.process.pid) in str(error.value)
-    assert rig.status()["workers"][0]["pid"] == status["workers"][0]["pid"]
-
-
-def test_hangup_reloads_a_detached_supervisor(rig: SupervisorRig) -> None:
-    status = rig.start()
-    rig.signal(signal.SIGHUP)
-    # The rig's file is no configuration, so the reload is refused, and said so.
-    with contextlib.suppress(StopIteration):
-        rig.until(lambda _: bool(rig.events("reload refused")))
     assert rig.status()["workers"][0]["pid"] == status["workers"][0]["pid"]
