@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import json
 import os
@@ -30,7 +31,9 @@ DEADLINE_SECONDS = 60.0
 @cache
 def model_cache() -> Path:
     """Where this test run builds the embedded model, once."""
-    return Path(tempfile.mkdtemp(prefix="glyph-models-"))
+    directory = Path(tempfile.mkdtemp(prefix="glyph-models-"))
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    return directory
 
 
 @dataclass

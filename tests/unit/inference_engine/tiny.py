@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import json
+import shutil
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -59,7 +61,9 @@ def build(directory: Path, model_type: str = "glm4v", seed: int = 0) -> Path:
 @cache
 def checkpoint(model_type: str = "glm4v") -> Path:
     """A checkpoint shared by all tests of a process."""
-    return build(Path(mkdtemp(prefix="glyph-tiny-")), model_type)
+    directory = Path(mkdtemp(prefix="glyph-tiny-"))
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    return build(directory, model_type)
 
 
 def _write_tokenizer(directory: Path) -> dict[str, int]:
