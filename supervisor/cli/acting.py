@@ -116,7 +116,7 @@ def stop(arguments: Namespace) -> int:
             {"reason": arguments.reason or f"stop by {_actor()}", "drain": not arguments.no_drain},
         )
     except CommandError as error:
-        if error.code is not Exit.NOT_RUNNING or arguments.socket:
+        if error.code is not Exit.NOT_RUNNING or place.named_socket(arguments):
             raise
         return _stop_leftovers(arguments)
     if answer.status != 202:

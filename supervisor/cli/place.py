@@ -30,9 +30,16 @@ def config_path(arguments: Namespace) -> Path:
 
 
 def client(arguments: Namespace) -> Client:
-    """The client of --socket, $GLYPH_SOCKET, or the configured runtime directory."""
-    named = arguments.socket or os.environ.get("GLYPH_SOCKET")
-    return Client(Path(named) if named else directories(arguments).control_socket)
+    """The client of the named socket, else of the configured runtime directory."""
+    return Client(named_socket(arguments) or directories(arguments).control_socket)
+
+
+def named_socket(arguments: Namespace) -> Path | None:
+    """--socket, else $GLYPH_SOCKET unless --config says more; then no directories are known."""
+    if arguments.socket:
+        return Path(arguments.socket)
+    inherited = None if arguments.config else os.environ.get("GLYPH_SOCKET")
+    return Path(inherited) if inherited else None
 
 
 def directories(arguments: Namespace) -> Directories:

@@ -103,7 +103,7 @@ def _events(arguments: Namespace, client: Client, limit: int, after: int) -> lis
     try:
         answer = client.get(f"/api/v1/events?limit={limit}&after={after}")
     except CommandError as error:
-        if error.code is Exit.PERMISSION or arguments.socket:
+        if error.code is Exit.PERMISSION or place.named_socket(arguments):
             raise
         return _from_journal(place.directories(arguments).journal, limit, after)
     if answer.status != 200:

@@ -90,7 +90,7 @@ ENGLISH = {
     "events.phases": "Phases",
     "kind.restart": "Restarted",
     "kind.decision": "Restart decided",
-    "kind.started": "Serving",
+    "kind.started": "Ready",
     "kind.adopted": "Adopted",
     "kind.death": "Process ended",
     "kind.failure": "Start failed",

@@ -89,7 +89,7 @@ CHINESE = {
     "events.phases": "阶段",
     "kind.restart": "已重启",
     "kind.decision": "决定重启",
-    "kind.started": "开始服务",
+    "kind.started": "就绪",
     "kind.adopted": "已接管",
     "kind.death": "进程结束",
     "kind.failure": "启动失败",

@@ -89,6 +89,13 @@ def open_page(chromium: "Browser", locale: str, scheme: str) -> tuple["Page", li
     return page, complaints
 
 
+def log_in(page: "Page", site: Site) -> None:
+    """Until the first page is there and its script has started (it reveals the theme button)."""
+    page.goto(site.sessions.login_link(site.url))
+    page.wait_for_selector("#live")
+    page.wait_for_selector("#theme", state="visible")
+
+
 @dataclass(frozen=True)
 class Reader:
     locale: str
@@ -108,8 +115,7 @@ def test_a_link_logs_in_and_the_page_looks_as_the_reader_likes(
     page, complaints = open_page(chromium, reader.locale, reader.scheme)
     page.goto(site.url)
     assert page.url.endswith("/login")
-    page.goto(site.sessions.login_link(site.url))
-    page.wait_for_selector("#live")
+    log_in(page, site)
     assert page.url == f"{site.url}/"
     assert page.inner_text("h1") == reader.heading
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == reader.ground
@@ -131,7 +137,7 @@ def test_the_dialog_asks_for_a_reason_and_survives_live_updates(
     chromium: "Browser", site: Site
 ) -> None:
     page, complaints = open_page(chromium, "en-US", "light")
-    page.goto(site.sessions.login_link(site.url))
+    log_in(page, site)
     page.click("[data-opens=restart-worker-0]")
     dialog = page.locator("#restart-worker-0")
     assert "3 requests run on this worker" in dialog.inner_text()
@@ -146,7 +152,7 @@ def test_the_dialog_asks_for_a_reason_and_survives_live_updates(
     page.keyboard.press("Enter")
     page.wait_for_selector("#notice")
     assert page.inner_text("#notice") == "The restart of worker-0 was ordered."
-    assert page.url == f"{site.url}/"
+    page.wait_for_url(f"{site.url}/")
     assert site.supervisor.calls == [("restart", "worker-0", "new weights", "console")]
     assert complaints == []
     page.context.close()
@@ -154,7 +160,7 @@ def test_the_dialog_asks_for_a_reason_and_survives_live_updates(
 
 def test_escape_closes_the_dialog_and_nothing_is_ordered(chromium: "Browser", site: Site) -> None:
     page, _ = open_page(chromium, "en-US", "light")
-    page.goto(site.sessions.login_link(site.url))
+    log_in(page, site)
     button = page.locator("[data-opens=restart-worker-1]")
     button.focus()
     page.keyboard.press("Enter")
@@ -168,8 +174,7 @@ def test_escape_closes_the_dialog_and_nothing_is_ordered(chromium: "Browser", si
 
 def test_the_page_says_when_the_supervisor_does_not_answer(chromium: "Browser", site: Site) -> None:
     page, _ = open_page(chromium, "en-US", "light")
-    page.goto(site.sessions.login_link(site.url))
-    page.wait_for_selector("#live")
+    log_in(page, site)
     assert not page.locator("#lost").is_visible()
     page.route("**/live", lambda route: route.abort())
     page.wait_for_selector("#lost:not([hidden])")

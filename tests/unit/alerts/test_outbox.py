@@ -146,7 +146,7 @@ def test_a_receiver_that_hangs_holds_up_nobody_else(tmp_path: Path) -> None:
 def test_a_deadline_ends_an_attempt(tmp_path: Path) -> None:
     async def scene() -> None:
         async with receiving(0) as receiver:
-            settings = Alerts(webhooks=[Webhook(url=receiver.url, timeout_seconds=0.1)])
+            settings = Alerts(webhooks=[Webhook(url=receiver.url, timeout_seconds=1.0)])
             async with running(tmp_path / "alerts.db", settings) as outbox:
                 outbox.post(alert())
                 await receiver.wait_for(2)

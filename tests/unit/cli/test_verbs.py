@@ -229,6 +229,16 @@ def test_stop_with_nothing_running_is_done(
     assert "nothing was running" in capsys.readouterr().err
 
 
+def test_a_named_socket_that_is_dead_touches_no_other_supervisor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GLYPH_SOCKET", str(tmp_path / "dead.sock"))
+    monkeypatch.setattr("supervisor.rescue.stop_leftovers", lambda *_, **__: pytest.fail("stopped"))
+    assert main(["stop"]) == Exit.NOT_RUNNING
+    assert main(["events"]) == Exit.NOT_RUNNING
+    assert str(tmp_path / "dead.sock") in capsys.readouterr().err
+
+
 def test_login_link_and_handover(
     control: Path, supervisor: FakeSupervisor, capsys: pytest.CaptureFixture[str]
 ) -> None:
