@@ -1,5 +1,5 @@
-// The console's only script: live updates, dialogs, theme, local times. Without it every page still works
-// except the restart dialog.
+// The console's only script: live updates, dialogs, theme, local times. Without it every page still
+// works, except the restart dialog.
 
 const POLL_MS = 1000;
 const RETRY_MS = 3000;
@@ -108,11 +108,11 @@ function start() {
   document.addEventListener("click", onClick);
   document.getElementById("theme").hidden = false;
   localTimes(document);
-  // Neither a used-up link nor the notice of a form belongs into the history.
-  if (location.search) history.replaceState(null, "", location.pathname);
   const once = document.getElementById("once");
-  if (once) once.submit();
   const live = document.getElementById("live");
+  // Neither a used-up link nor the address of a form belongs into the history.
+  history.replaceState(null, "", live ? "/" : location.pathname);
+  if (once) once.submit();
   if (live) follow(live);
 }
 
