@@ -119,8 +119,6 @@ class Supervisor:
             await asyncio.wait((deciding, called_away), return_when=asyncio.FIRST_COMPLETED)
             handed_over = not deciding.done()
             self._notifier.send("STOPPING=1")
-            for server, _ in servers:
-                server.should_exit = True
             deciding.cancel()
             called_away.cancel()
             await self._actuator.close()
@@ -128,6 +126,9 @@ class Supervisor:
                 await self._outbox.flush(_FLUSH_SECONDS)
             for task in background:
                 task.cancel()
+            # The control socket goes last: who waits for our end waits for its silence.
+            for server, _ in servers:
+                server.should_exit = True
         return handed_over
 
     def _servers(self) -> list[tuple[EmbeddedServer, socket]]:
@@ -176,7 +177,8 @@ class Supervisor:
         }
 
     def _tell_people(self, effect: fx.Alert) -> None:
-        _LOG.log(logging.INFO if effect.resolved else logging.WARNING, "%s", effect.title)
+        is_news = effect.resolved or effect.severity is fx.Severity.INFO
+        _LOG.log(logging.INFO if is_news else logging.WARNING, "%s", effect.title)
         self._outbox.post(
             Alert(
                 key=effect.key,

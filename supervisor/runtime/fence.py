@@ -1,9 +1,11 @@
 """One supervisor per state directory: an flock, held as long as the process lives."""
 
+import errno
 import fcntl
 import json
 import os
 import signal
+import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,7 @@ from supervisor.runtime.errors import EX_TEMPFAIL, StartError
 
 _LOCK_BYTES = 4096
 _TAKE_SECONDS = 5.0
+_LEAVING_SECONDS = 2.0
 _POLL_SECONDS = 0.02
 
 
@@ -64,7 +67,7 @@ def acquire(directories: Directories, *, take_over: bool = False) -> Fence:
     """
     descriptor = os.open(directories.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     holder = _read_holder(descriptor)
-    if not _try_lock(descriptor) and not (take_over and _displace(descriptor, holder)):
+    if not (_lock_soon(descriptor, directories) or (take_over and _displace(descriptor, holder))):
         os.close(descriptor)
         raise StartError(_who_holds(directories.lock, holder), EX_TEMPFAIL)
     # Two state directories with one runtime directory would take each other's children for
@@ -76,6 +79,22 @@ def acquire(directories: Directories, *, take_over: bool = False) -> Fence:
         text = f"another supervisor uses the runtime directory {directories.runtime}"
         raise StartError(text, EX_TEMPFAIL)
     return Fence(descriptor, runtime, holder.term)
+
+
+def _lock_soon(descriptor: int, directories: Directories) -> bool:
+    """Lock now, or in a moment if the holder listens no more: then it is about to be gone."""
+    deadline = time.monotonic() + _LEAVING_SECONDS
+    while not _try_lock(descriptor):
+        if time.monotonic() > deadline or _listens(directories.control_socket):
+            return False
+        time.sleep(_POLL_SECONDS)
+    return True
+
+
+def _listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as trying:
+        trying.settimeout(_LEAVING_SECONDS)
+        return trying.connect_ex(str(path)) not in (errno.ECONNREFUSED, errno.ENOENT)
 
 
 def _displace(descriptor: int, holder: Holder) -> bool:

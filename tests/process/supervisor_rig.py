@@ -49,6 +49,7 @@ class SupervisorRig:
     def __init__(self, base: Path) -> None:
         self.base = base
         self.directories = Directories(base / "state", base / "run")
+        self.environment: dict[str, str] = {}
         self.processes: list[subprocess.Popen[str]] = []
         self.settings: Json = {
             "configuration": FAST,
@@ -76,6 +77,7 @@ class SupervisorRig:
                 stderr=log,
                 text=True,
                 cwd=ROOT,
+                env={**os.environ, **self.environment},
                 start_new_session=True,
             )
         self.processes.append(process)
@@ -122,6 +124,13 @@ class SupervisorRig:
                         return status
             time.sleep(0.05)
         raise AssertionError(f"never came true: {status}\n{self.log()}")
+
+    def until_silent(self) -> None:
+        """Until nobody listens on the control socket any more."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while self._listens():
+            assert time.monotonic() < deadline, self.log()
+            time.sleep(0.02)
 
     def _listens(self) -> bool:
         # httpx leaves the socket of a refused connection to the garbage collector.

@@ -1,6 +1,7 @@
 import contextlib
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -186,3 +187,27 @@ def test_program_that_cannot_be_started(rig: SupervisorRig) -> None:
     assert "no-such-program" in death["reason"]
     rig.signal(signal.SIGTERM)
     assert rig.process.wait(30) == 0
+
+
+def test_systemd_is_told_after_the_first_tick_and_children_never_hear_of_it(
+    rig: SupervisorRig,
+) -> None:
+    address = str(rig.base / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(address)
+        systemd.settimeout(30)
+        rig.environment = {"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "30000000"}
+        status = rig.start()
+        heard = [systemd.recv(1000).decode() for _ in range(3)]
+        assert heard[0].startswith("FDSTORE=1\nFDNAME=glyph-listen")
+        assert heard[1].startswith("READY=1\nSTATUS=")
+        for pid in (status["workers"][0]["pid"], status["gateway"]["pid"]):
+            environment = Path(f"/proc/{pid}/environ").read_text()
+            assert "NOTIFY_SOCKET" not in environment
+            assert "WATCHDOG_USEC" not in environment
+        while systemd.recv(1000) != b"WATCHDOG=1":
+            pass
+        rig.signal(signal.SIGTERM)
+        while systemd.recv(1000) != b"STOPPING=1":
+            pass
+        assert rig.process.wait(30) == 0

@@ -118,3 +118,14 @@ def test_rescue_does_not_touch_a_living_supervisor(rig: SupervisorRig) -> None:
     assert error.value.exit_code == 75
     assert str(rig.process.pid) in str(error.value)
     assert rig.status()["workers"][0]["pid"] == status["workers"][0]["pid"]
+
+
+def test_start_right_after_a_stop_succeeds(rig: SupervisorRig) -> None:
+    first = rig.start()
+    rig.call("POST", "/api/v1/stop", reason="again", drain=False)
+    leaving = rig.process
+    rig.until_silent()
+    second = rig.start()
+    assert leaving.wait(10) == 0
+    assert second["term"] == first["term"] + 1
+    assert second["workers"][0]["generation"] == 2

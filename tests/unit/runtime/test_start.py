@@ -57,6 +57,11 @@ def test_runtime_path_must_be_short_and_ours(tmp_path: Path) -> None:
     assert error.value.exit_code == 77
 
 
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fence, "_LEAVING_SECONDS", 0.1)
+
+
 def test_fence_admits_one_and_outlives_the_journal(directories: Directories) -> None:
     first = fence.acquire(directories)
     first.sign(41)
