@@ -36,7 +36,6 @@ ERRORS: Mapping[str, ErrorKind] = MappingProxyType(
         "unsupported": ErrorKind(422, "This is not supported", _CLIENT, False),
         "context_length_exceeded": ErrorKind(413, "The prompt is too long", _CLIENT, False),
         "body_too_large": ErrorKind(413, "The body is too large", _CLIENT, False),
-        "model_not_found": ErrorKind(404, "There is no such model", _CLIENT, False),
         "queue_full": ErrorKind(429, "Too many requests are waiting", "rate_limit_error", True),
         "draining": ErrorKind(503, "The worker is draining", _SERVER, True),
         "loading": ErrorKind(503, "The model is loading", _SERVER, True),

@@ -46,9 +46,6 @@ class ChatEndpoint:
         try:
             body = await read_body(request, self._worker.config.limits.body_bytes)
             chat = parse_chat(body, self._worker.config.max_new_tokens_limit, journal)
-            if chat.model not in (None, ready.facts.model):
-                detail = f"there is no model {chat.model!r}; this is {ready.facts.model!r}"
-                raise RequestError("model_not_found", detail, "model")
             await until_gone(receive, self._answer(ready, chat, journal, send))
         except (ClientGoneError, ClientDisconnect):
             _log.info("client gone")

@@ -125,6 +125,11 @@ def test_no_client_notices(tmp_path: Path) -> None:
         "longest_gap_seconds": round(report.longest_gap_seconds, 2),
         "longest_request_seconds": round(report.longest_request_seconds, 2),
         "gateway": health,
+        "restarts": [
+            f"{event['cause']}: " + ", ".join(f"{p['name']} {p['seconds']}" for p in event["phases"])
+            for event in events
+            if event["kind"] == "restart"
+        ],
     }
     print(json.dumps(summary, indent=1, ensure_ascii=False))
     assert report.failures == []

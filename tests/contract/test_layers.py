@@ -29,7 +29,7 @@ INFERENCE = {
     "batching": {"engine", "render", "config", "errors"},
     "engine": {"config", "errors", "render"},
     "render": {"config", "errors"},
-    "models": {"config", "errors"},
+    "models": {"engine", "render", "config", "errors"},
     "config": {"errors"},
     "errors": set[str](),
 }
