@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from supervisor.child.procfs import read_stat
@@ -44,6 +45,25 @@ def test_killed_supervisor_is_followed_by_one_that_adopts(rig: SupervisorRig) ->
     assert rig.process.wait(30) == 0
     assert rig.left_processes() == []
     assert not rig.directories.runtime.exists()
+
+
+def test_stream_outlives_the_supervisor_and_its_successor(rig: SupervisorRig) -> None:
+    rig.configure(inference={"fake": {"token_seconds": 0.1}})
+    status = rig.start()
+    message = {"role": "user", "content": "a long story"}
+    body = {"model": "any", "messages": [message], "max_tokens": 80, "stream": True}
+    url = status["gateway"]["url"] + "/v1/chat/completions"
+    with httpx.stream("POST", url, json=body, timeout=60) as answer:
+        lines = answer.iter_lines()
+        first = next(lines)
+        rig.kill()
+        rig.start()
+        os.kill(status["workers"][0]["pid"], signal.SIGKILL)
+        rest = [line for line in lines if line]
+    assert first.startswith("data:")
+    assert rest[-1] == "data: [DONE]"
+    assert "finish_reason" in rest[-2]
+    assert not any("error" in line for line in rest)
 
 
 def test_adopted_worker_that_dies_is_replaced(rig: SupervisorRig) -> None:
