@@ -93,6 +93,12 @@ def _config_error(path: str, message: str) -> ConfigError:
     return ConfigError((ConfigProblem(path, message),))
 
 
+def _machine_problems(config: InferenceConfig) -> tuple[ConfigProblem, ...]:
+    from inference.fonts import font_problems
+
+    return font_problems(config)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check the configuration or serve; the exit code."""
     options = parse_options(sys.argv[1:] if arguments is None else arguments)
@@ -102,6 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     problems: tuple[ConfigProblem, ...] = ()
     try:
         config = load_config(options.config)
+        problems = _machine_problems(config)
     except ConfigError as error:
         problems = error.problems
     if options.check:

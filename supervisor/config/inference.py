@@ -75,8 +75,6 @@ def _locate(document: Document, prefix: Location, path: str) -> Location:
 
 
 def _ask(block: dict[str, object]) -> list[tuple[str, str]]:
-    if not block:
-        return []
     with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
         json.dump({"inference": block}, file)
         file.flush()

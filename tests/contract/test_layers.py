@@ -23,8 +23,19 @@ SUPERVISOR = {
     "core": set[str](),
 }
 INFERENCE = {
-    "__main__": {"server", "api", "batching", "engine", "render", "models", "config", "errors"},
+    "__main__": {
+        "server",
+        "fonts",
+        "api",
+        "batching",
+        "engine",
+        "render",
+        "models",
+        "config",
+        "errors",
+    },
     "server": {"api", "batching", "engine", "render", "models", "config", "errors"},
+    "fonts": {"render", "config", "errors"},
     "api": {"batching", "engine", "render", "models", "config", "errors"},
     "batching": {"engine", "render", "config", "errors"},
     "engine": {"config", "errors", "render"},
