@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
-from supervisor.core.effects import Effect, ExpectReady, Record, Remember, SetRoutes
+from supervisor.core.effects import Effect, ExpectReady, MoveRequests, Record, Remember, SetRoutes
 from supervisor.core.model import Generation, Kind, Phase, Slot, State
 from supervisor.core.policy import Policy
 
@@ -93,13 +93,14 @@ def in_order(effects: list[Effect], remembered: list[Effect], told: list[Effect]
     """What is durable first, then the gateway's table, then what is done to processes.
 
     So every destructive act has its reason in the journal, budgets are reserved before they are
-    used, and no signal meets an open route.
+    used, and no signal meets an open route or a request.
     """
     durable_first = [effect for effect in effects if isinstance(effect, Record)]
-    rest = [effect for effect in effects if not isinstance(effect, Record)]
+    moves = [effect for effect in effects if isinstance(effect, MoveRequests)]
+    rest = [effect for effect in effects if not isinstance(effect, Record | MoveRequests)]
     routes = [effect for effect in told if isinstance(effect, SetRoutes)]
     expectations = [effect for effect in told if isinstance(effect, ExpectReady)]
-    return [*durable_first, *remembered, *routes, *expectations, *rest]
+    return [*durable_first, *remembered, *routes, *expectations, *moves, *rest]
 
 
 def workers(state: State) -> tuple[Slot, ...]:

@@ -47,6 +47,8 @@ class Checker:
         self.explained: set[str] = set()
         """Epochs whose end has a reason in the journal."""
         self.told: dict[str, bool] = {}
+        self.newest: dict[tuple[str, str], float] = {}
+        """When the newest reading of a READY epoch was taken, by probe."""
 
     def observe(
         self, before: State, event: Event, after: State, effects: tuple[Effect, ...]
@@ -57,6 +59,7 @@ class Checker:
         self._replies(event, effects)
         if isinstance(event, HealthRead | ProgressRead):
             self._unknown(before, event, after)
+            self._newest(before, event, after)
         if isinstance(event, Tick):
             self._late(before, event, after, effects)
         if not isinstance(event, Adopted | FoundDead):
@@ -67,8 +70,9 @@ class Checker:
             self._effects(before, event, after, effects)
 
     def restarted(self) -> None:
-        """The supervisor died; what the gateway was told is not known to its successor."""
+        """The supervisor died; its successor knows nothing of routes told and readings taken."""
         self.told = {}
+        self.newest = {}
 
     def _replies(self, event: Event, effects: tuple[Effect, ...]) -> None:
         replies = [effect.decision for effect in effects if isinstance(effect, Reply)]
@@ -84,6 +88,15 @@ class Checker:
                 continue
             same = one.health_failures == two.health_failures and one.suspicion == two.suspicion
             _rule(same and two.silent_since is None, "unknown never counts")
+
+    def _newest(self, before: State, event: HealthRead | ProgressRead, after: State) -> None:
+        slot = next((slot for slot in before.slots if _epoch(slot) == event.epoch), None)
+        if slot is None or _phase(slot) is not Phase.READY or event.outcome is Outcome.UNKNOWN:
+            return
+        key = (event.epoch, type(event).__name__)
+        if event.at <= self.newest.get(key, -1.0):
+            _rule(before.slots == after.slots, "a reading older than the newest changes nothing")
+        self.newest[key] = max(event.at, self.newest.get(key, -1.0))
 
     def _stale(
         self, before: State, event: Event, after: State, effects: tuple[Effect, ...]

@@ -34,7 +34,7 @@ def _health(world: World, process: Process) -> HealthRead:
         outcome = Outcome.UNKNOWN
     elif not process.alive or process.refusing:
         outcome = Outcome.REFUSED
-    elif chance < 0.06 or _is_silent(process):
+    elif chance < (0.06 if process.kind is Kind.WORKER else 0.03) or _is_silent(process):
         outcome = Outcome.TIMEOUT
     else:
         outcome, status = Outcome.OK, process.status(world.now)

@@ -5,14 +5,11 @@ from random import Random
 
 from supervisor.core import effects as do
 from supervisor.core.events import (
-    Adopted,
     Booted,
     Event,
     Exited,
-    FoundDead,
     MemoryRead,
     Outcome,
-    Remembered,
     Spawned,
     SpawnFailed,
     Tick,
@@ -24,6 +21,7 @@ from supervisor.core.model import ExitReport, Generation, Kind, Slot, State
 from supervisor.core.policy import Policy
 from tests.sim.invariants import Checker
 from tests.sim.judge import Judge
+from tests.sim.leftovers import known_exit, leftovers
 from tests.sim.probing import look
 from tests.sim.truth import NEVER, Process, ViolationError
 from tests.sim.world import World
@@ -75,66 +73,11 @@ class Supervisor:
                 raise ViolationError(f"{process.epoch[:8]} lives and nobody knows it")
         events: list[Event] = []
         for slot in self.journal.values():
-            events.extend(self._leftovers(slot))
+            events.extend(leftovers(world, slot))
         events.append(Booted(world.now, life))
         self._handle(events)
         self._tick(life)
         self._probe(life)
-
-    def _leftovers(self, slot: Slot) -> list[Event]:
-        at, generation = self.world.now, slot.generation
-        found: list[Event] = [
-            Remembered(
-                at,
-                slot.name,
-                slot.want,
-                slot.generations,
-                slot.crashes_in_row,
-                slot.restarts,
-                slot.watchdog_restarts,
-                slot.replacement,
-                slot.broken,
-                slot.start_at,
-                slot.failing,
-                slot.load_estimate_seconds,
-            )
-        ]
-        if generation is None:
-            return found
-        process = self.world.process(generation.epoch)
-        if process is not None and process.alive:
-            adopted = Adopted(
-                at,
-                slot.name,
-                generation.epoch,
-                generation.number,
-                process.identity,
-                generation.phase,
-                generation.ready_at,
-                slot.replacement,
-                generation.end_cause,
-            )
-            return [*found, adopted]
-        report = generation.exit or self._known_exit(process)
-        dead = FoundDead(
-            at,
-            slot.name,
-            generation.epoch,
-            generation.number,
-            report,
-            generation.ready_at is not None,
-            slot.replacement,
-            None if process is None else process.identity,
-            generation.exit is not None,
-            generation.end_cause,
-        )
-        return [*found, dead]
-
-    def _known_exit(self, process: Process | None) -> ExitReport:
-        """Nobody reaped it: only what it wrote down itself is known."""
-        if process is None or process.exit is None or process.exit.reported is None:
-            return ExitReport()
-        return process.exit
 
     def crash(self) -> None:
         """kill -9: everything volatile is lost, and it is started again after a while."""
@@ -322,5 +265,5 @@ class Supervisor:
             and slot.generation.adopted
             for slot in self.state.slots
         )
-        report = self._known_exit(process) if adopted else process.exit or ExitReport()
+        report = known_exit(process) if adopted else process.exit or ExitReport()
         self.world.news(process.epoch, lambda at: Exited(at, process.epoch, report))
