@@ -13,6 +13,24 @@ it, known by its epoch. `backoff`, `broken` and `down` are slots without a gener
 operator wants (`up`, `down`, `paused`) and how healthy a generation looks are separate fields; only
 this table moves a phase. What is not in it cannot happen: the simulation raises, production records
 it as `ignored` and goes on.
+
+What never happens, asserted at every step of every simulated run:
+
+- two routable generations of one slot, or traffic on one whose warm-up answer was not checked;
+- a signal without a verified identity, with the route still open, or without its reason in the
+  journal first;
+- a successor before every process of its predecessor is dead and its memory proved returned;
+- a planned restart beside another one, a restart repeated by the next supervisor, a `RestartAsked`
+  without exactly one answer;
+- a verdict from a probe that could not look, from an old reading, or from a round in which the
+  supervisor itself was late;
+- more watchdog restarts of serving generations than the budget allows: a worker that hangs beyond
+  it pages and keeps its traffic, and is replaced no sooner than the largest backoff after it became
+  ready, since what hangs serves nobody.
+
+A restart is told in these phases, those that apply: `decide`, `hold` (the gateway was told and has
+not confirmed yet; or the crash backoff runs), `drain`, `stop`, `gone`, `memory returned`, `load`,
+`warm` (the worker's own), `verify` (the checked answer), `release`.
 """
 
 

@@ -7,7 +7,7 @@ from supervisor.core.model import Evidence, PhaseTime, Replacement, Slot
 from supervisor.core.turn import Turn
 
 MAX_PHASES = 30
-"""A restart whose successors keep dying gets no longer story than this; times are added up."""
+"""Once a story is so long, the time of a phase it has already is added to the newest of that name."""
 
 
 def turn_page(replacement: Replacement, name: str, at: float) -> Replacement:
@@ -30,7 +30,7 @@ def _appended(phases: tuple[PhaseTime, ...], ended: PhaseTime) -> tuple[PhaseTim
         if phases[index].name == ended.name:
             merged = PhaseTime(ended.name, phases[index].seconds + ended.seconds)
             return (*phases[:index], merged, *phases[index + 1 :])
-    return (*phases[:-1], ended)
+    return (*phases, ended)
 
 
 def page(slot: Slot, name: str, at: float) -> Slot:
