@@ -4,7 +4,7 @@ style = resolve_style(profile)
 for page in render_pages(text, style): ...
 """
 
-from inference.render.layout import missing_families
+from inference.render.fonts import missing_families
 from inference.render.pages import Page, PagePlan, count_pages, plan_pages, render_pages
 from inference.render.pango import PangoUnavailableError
 from inference.render.raster import Pixels, encode_png

@@ -1,8 +1,8 @@
 """Text to paragraphs, and the way back from what is displayed to what was sent.
 
 With the newline style `break` a paragraph is what lies between two line breaks. With `red-marker`
-the whole text is one paragraph in which every line break is displayed as ` \\n ` (a space, a
-backslash, the letter n, a space), as Glyph's own renderer does.
+the whole text is one paragraph in which every line break is displayed as a marker, usually ` \\n `
+(a space, a backslash, the letter n, a space), as Glyph's own renderer does.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Literal
 
 from inference.render.normalise import LINE_BREAK, normalise
 
-MARKER = " \\n "
+MARKER = " \\n "  # the usual one
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,7 @@ class Paragraph:
     """Where markers begin in `display`, ascending."""
     marker_sources: tuple[tuple[int, int], ...] = ()
     """Start and end of the line break behind each marker, counted like `source`."""
+    marker: str = MARKER
 
     def source(self, display_position: int) -> int:
         """Characters of the sent paragraph that are drawn before a position of `display`.
@@ -40,21 +41,23 @@ class Paragraph:
         index = bisect_left(self.markers, display_position) - 1
         if index < 0:
             return display_position
-        rest = display_position - self.markers[index] - len(MARKER)
+        rest = display_position - self.markers[index] - len(self.marker)
         return self.marker_sources[index][1] + max(0, rest)
 
     def markers_between(self, start: int, end: int) -> tuple[int, ...]:
         """Markers of which some character lies in start..end of `display`."""
-        first = bisect_left(self.markers, start - len(MARKER) + 1)
+        first = bisect_left(self.markers, start - len(self.marker) + 1)
         return self.markers[first : bisect_left(self.markers, end)]
 
 
-def paragraphs(text: str, newline: Literal["break", "red-marker"]) -> Iterator[Paragraph]:
+def paragraphs(
+    text: str, newline: Literal["break", "red-marker"], marker: str = MARKER
+) -> Iterator[Paragraph]:
     """The paragraphs of `text` in order; every character belongs to exactly one of them."""
     drawable = normalise(text)
     if newline == "red-marker":
         if drawable:
-            yield _marked(drawable)
+            yield _marked(drawable, marker)
         return
     start = 0
     for ending in LINE_BREAK.finditer(drawable):
@@ -64,7 +67,7 @@ def paragraphs(text: str, newline: Literal["break", "red-marker"]) -> Iterator[P
         yield Paragraph(drawable[start:], start, 0)
 
 
-def _marked(text: str) -> Paragraph:
+def _marked(text: str, marker: str) -> Paragraph:
     pieces: list[str] = []
     markers: list[int] = []
     sources: list[tuple[int, int]] = []
@@ -73,8 +76,8 @@ def _marked(text: str) -> Paragraph:
         displayed += ending.start() - start
         markers.append(displayed)
         sources.append((ending.start(), ending.end()))
-        displayed += len(MARKER)
-        pieces += text[start : ending.start()], MARKER
+        displayed += len(marker)
+        pieces += text[start : ending.start()], marker
         start = ending.end()
     pieces.append(text[start:])
-    return Paragraph("".join(pieces), 0, 0, tuple(markers), tuple(sources))
+    return Paragraph("".join(pieces), 0, 0, tuple(markers), tuple(sources), marker)

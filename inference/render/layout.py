@@ -12,15 +12,17 @@ import re
 from collections.abc import Iterator
 from ctypes import byref
 from dataclasses import dataclass
+from functools import lru_cache
 from types import TracebackType
 from typing import Self
 
 from inference.render import pango
-from inference.render.flow import MARKER, Paragraph, paragraphs
+from inference.render.flow import Paragraph, paragraphs
+from inference.render.normalise import LINE_BREAK, normalise
+from inference.render.simple import LARGEST_WINDOW, SMALLEST_WINDOW, GlyphRow, SimpleBreaker
 from inference.render.style import Style
 
 _LINES_PER_PIECE = 16
-_RED = (0xFFFF, 0, 0)
 # Hebrew to Arabic, their presentation forms, ancient scripts, and the direction marks.
 _RIGHT_TO_LEFT = re.compile(
     "[\u0590-\u08ff\u200f\u202b\u202e\u2067\ufb1d-\ufdff\ufe70-\ufeff\U00010800-\U00010fff"
@@ -33,13 +35,23 @@ class Line:
     """One laid-out line; valid until the next one is taken."""
 
     handle: int
-    """Address of the PangoLayoutLine; 0 for an empty line."""
+    """Address of the PangoLayoutLine; 0 for an empty line or one with a `row`."""
     x_px: float
     """Distance from the left margin."""
     first_character: int
     characters: int
     """Characters laid out here, the line break behind them included."""
-    missing_glyphs: int
+    missing: str = ""
+    """Characters no font has, once for each box drawn instead."""
+    width_px: float = 0.0
+    """Width of the text; only measured where the style needs it."""
+    row: GlyphRow | None = None
+    """The glyphs, where they were found without Pango's layout."""
+
+    @property
+    def missing_glyphs(self) -> int:
+        """Boxes drawn for characters no font has."""
+        return len(self.missing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +63,32 @@ class Run:
     end: int
 
 
-class LineBreaker:
-    """Breaks texts into lines for one style. Use as a context manager, on one thread at a time."""
+@lru_cache(maxsize=8)
+def _simple_breaker(families: tuple[str, ...], size_px: float, language: str) -> SimpleBreaker:
+    return SimpleBreaker(families, size_px, language)
 
-    def __init__(self, style: Style) -> None:
+
+class LineBreaker:
+    """Breaks texts into lines for one style. Use as a context manager, on one thread at a time.
+
+    With `simple` False all lines are laid out by Pango; they are the same, only later.
+    """
+
+    def __init__(self, style: Style, simple: bool = True) -> None:
         self._api = pango.library()
         self._style = style
-        self._piece_characters = int(
-            _LINES_PER_PIECE * (style.text_width_px / style.font_size_px + 1)
-        )
+        line_characters = style.text_width_px / style.font_size_px + 1
+        self._piece_characters = int(_LINES_PER_PIECE * line_characters)
+        # More than a line even of the narrowest letters.
+        self._line_characters = int(8 * line_characters)
         self._context = self._api.new_context(style.language)
-        self._font = self._new_font(style)
+        self._font = self._api.new_font(style.font_families, style.font_size_px)
         self._layout = self._new_layout(style)
+        self._marker_colour = [round(part * 0xFFFF) for part in style.newline_colour]
+        self._simple: SimpleBreaker | None = None
+        plain = style.newline == "break" and style.alignment == "left"
+        if simple and plain and style.horizontal_scale == 1:
+            self._simple = _simple_breaker(style.font_families, style.font_size_px, style.language)
         self.baseline_px = self._baseline_px(style)
 
     def __enter__(self) -> Self:
@@ -81,15 +107,50 @@ class LineBreaker:
     def lines(self, text: str) -> Iterator[Line]:
         """The lines of `text` in order. Each is valid only until the next one is asked for."""
         has_direction = _RIGHT_TO_LEFT.search(text) is not None
-        for paragraph in paragraphs(text, self._style.newline):
+        if self._simple and not has_direction:
+            yield from self._quick_lines(self._simple, normalise(text))
+            return
+        for paragraph in paragraphs(text, self._style.newline, self._style.newline_marker):
             direction = self._direction(paragraph.display) if has_direction else pango.LEFT_TO_RIGHT
             self._api.pango.pango_context_set_base_dir(self._context, direction)
             yield from self._paragraph_lines(paragraph, direction)
 
+    def _quick_lines(self, simple: SimpleBreaker, text: str) -> Iterator[Line]:
+        """Simple lines as long as there are any, then a line or paragraph by Pango, and again."""
+        self._api.pango.pango_context_set_base_dir(self._context, pango.LEFT_TO_RIGHT)
+        position, window = 0, LARGEST_WINDOW
+        while position < len(text):
+            found, rest = simple.lines(text, position, self._style.text_width_px, window)
+            # What follows a line in doubt is laid out again: as much as pays, no more.
+            window = SMALLEST_WINDOW if rest == "line" else min(2 * window, LARGEST_WINDOW)
+            for line in found:
+                width = float(line.width_px)
+                yield Line(0, 0.0, position, line.characters, "", width, line.row)
+                position += line.characters
+            if rest == "line":
+                only = next(self._paragraph_lines(self._beginning(text, position), 0))
+                yield only
+                position += only.characters
+            elif rest == "paragraph":
+                ending = LINE_BREAK.search(text, position)
+                start, end = ending.span() if ending else (len(text), len(text))
+                paragraph = Paragraph(text[position:start], position, end - start)
+                yield from self._paragraph_lines(paragraph, pango.LEFT_TO_RIGHT)
+                position = end
+
+    def _beginning(self, text: str, position: int) -> Paragraph:
+        """Enough of a paragraph to see where its first line ends."""
+        display = text[position : position + self._line_characters]
+        ending = LINE_BREAK.search(display)
+        if ending is None:
+            return Paragraph(display, position, 0)
+        start, end = ending.span()
+        return Paragraph(display[:start], position, end - start)
+
     def _paragraph_lines(self, paragraph: Paragraph, direction: int) -> Iterator[Line]:
         first = paragraph.first_character
         if not paragraph.display:
-            yield Line(0, 0.0, first, paragraph.ending, 0)
+            yield Line(0, 0.0, first, paragraph.ending)
             return
         position, length = 0, len(paragraph.display)
         while position < length:
@@ -101,13 +162,9 @@ class LineBreaker:
                 characters = paragraph.source(position) - drawn_before
                 if position == length:
                     characters += paragraph.ending
-                yield Line(
-                    run.handle,
-                    self._x_px(run, direction),
-                    first + drawn_before,
-                    characters,
-                    self._missing_glyphs(run) if some_missing else 0,
-                )
+                x_px, width_px = self._place(run, direction)
+                missing = _missing(run) if some_missing else ""
+                yield Line(run.handle, x_px, first + drawn_before, characters, missing, width_px)
 
     def _next_piece(self, paragraph: Paragraph, position: int) -> tuple[bytes, list[Run]]:
         """The text given to Pango from `position` on, and those of its lines that are final."""
@@ -135,51 +192,37 @@ class LineBreaker:
         api = self._api.pango
         colours = api.pango_attr_list_new()
         for start, end in _marker_bytes(paragraph, position, text):
-            red = api.pango_attr_foreground_new(*_RED)
-            red.contents.start_index, red.contents.end_index = start, end
-            api.pango_attr_list_insert(colours, red)
+            attribute = api.pango_attr_foreground_new(*self._marker_colour)
+            attribute.contents.start_index, attribute.contents.end_index = start, end
+            api.pango_attr_list_insert(colours, attribute)
         api.pango_layout_set_attributes(self._layout, colours)
         api.pango_attr_list_unref(colours)
 
-    def _missing_glyphs(self, run: Run) -> int:
-        missing = 0
-        node = pango.LayoutLine.from_address(run.handle).runs
-        while node:
-            glyphs = pango.GlyphItem.from_address(node.contents.data).glyphs.contents
-            missing += sum(
-                bool(glyphs.glyphs[index].glyph & pango.UNKNOWN_GLYPH)
-                for index in range(glyphs.num_glyphs)
-            )
-            node = node.contents.next
-        return missing
-
-    def _x_px(self, run: Run, direction: int) -> float:
-        if direction == pango.LEFT_TO_RIGHT:
-            return 0.0
+    def _place(self, run: Run, direction: int) -> tuple[float, float]:
+        """Distance of a line from the left margin, and its width where that is needed."""
+        style = self._style
+        rightward = direction == pango.LEFT_TO_RIGHT
+        if rightward and style.alignment in ("left", "justify") and not style.crop_width:
+            return 0.0, 0.0
         box = pango.Rectangle()
         self._api.pango.pango_layout_line_get_extents(run.handle, None, byref(box))
-        width_px: float = box.width / pango.SCALE
-        return self._style.text_width_px - width_px
+        width: float = box.width / pango.SCALE
+        free = style.text_width_px - width
+        if style.alignment == "center":
+            return free / 2, width
+        return (0.0 if rightward and style.alignment != "right" else free), width
 
     def _direction(self, display: str) -> int:
         raw = display.encode()
         found = self._api.pango.pango_find_base_dir(raw, len(raw))
         return pango.RIGHT_TO_LEFT if found == pango.RIGHT_TO_LEFT else pango.LEFT_TO_RIGHT
 
-    def _new_font(self, style: Style) -> int:
-        api = self._api.pango
-        font: int = api.pango_font_description_new()
-        api.pango_font_description_set_family(font, ",".join(style.font_families).encode())
-        api.pango_font_description_set_absolute_size(font, style.font_size_px * pango.SCALE)
-        return font
-
     def _new_layout(self, style: Style) -> int:
+        layout = self._api.new_layout(self._context, self._font)
         api = self._api.pango
-        layout: int = api.pango_layout_new(self._context)
-        api.pango_layout_set_font_description(layout, self._font)
         api.pango_layout_set_width(layout, style.text_width_px * pango.SCALE)
         api.pango_layout_set_wrap(layout, pango.WRAP_WORD_OR_CHARACTER)
-        api.pango_layout_set_auto_dir(layout, 0)
+        api.pango_layout_set_justify(layout, style.alignment == "justify")
         return layout
 
     def _baseline_px(self, style: Style) -> float:
@@ -197,13 +240,21 @@ def _marker_bytes(paragraph: Paragraph, position: int, text: str) -> Iterator[tu
     counted = counted_bytes = 0
     for marker in paragraph.markers_between(position, position + len(text)):
         start = max(0, marker - position)
-        end = min(len(text), marker - position + len(MARKER))
+        end = min(len(text), marker - position + len(paragraph.marker))
         counted_bytes += len(text[counted:start].encode())
-        yield counted_bytes, counted_bytes + end - start
-        counted_bytes += end - start
+        yield counted_bytes, (counted_bytes := counted_bytes + len(text[start:end].encode()))
         counted = end
 
 
-def missing_families(families: tuple[str, ...]) -> tuple[str, ...]:
-    """Those of the font families that are not installed; Pango would silently take others."""
-    return tuple(name for name in families if not pango.library().has_family(name))
+def _missing(run: Run) -> str:
+    """The characters of a line no font has; Pango keeps them in the numbers of such glyphs."""
+    found: list[str] = []
+    node = pango.LayoutLine.from_address(run.handle).runs
+    while node:
+        glyphs = pango.GlyphItem.from_address(node.contents.data).glyphs.contents
+        numbers = (glyphs.glyphs[index].glyph for index in range(glyphs.num_glyphs))
+        found += (
+            chr(number & ~pango.UNKNOWN_GLYPH) for number in numbers if number & pango.UNKNOWN_GLYPH
+        )
+        node = node.contents.next
+    return "".join(found)

@@ -67,10 +67,24 @@ class GlyphString(ctypes.Structure):
     _fields_ = [("num_glyphs", c_int), ("glyphs", POINTER(GlyphInfo))]
 
 
+class Item(ctypes.Structure):
+    """The head of PangoItem with the font of its PangoAnalysis."""
+
+    _fields_ = [
+        ("offset", c_int),
+        ("length", c_int),
+        ("num_chars", c_int),
+        ("char_offset", c_int),  # padding before Pango 1.50
+        ("shape_engine", c_void_p),
+        ("lang_engine", c_void_p),
+        ("font", c_void_p),
+    ]
+
+
 class GlyphItem(ctypes.Structure):
     """The head of PangoGlyphItem, one run of a line."""
 
-    _fields_ = [("item", c_void_p), ("glyphs", POINTER(GlyphString))]
+    _fields_ = [("item", POINTER(Item)), ("glyphs", POINTER(GlyphString))]
 
 
 class Rectangle(ctypes.Structure):
@@ -89,13 +103,18 @@ _POINTER, _NOTHING = c_void_p, None
 _Signature = tuple[object, list[object]]
 _CAIRO: Mapping[str, _Signature] = {
     "cairo_get_line_width": (c_double, [_POINTER]),
+    "cairo_set_scaled_font": (_NOTHING, [_POINTER, _POINTER]),
+    "cairo_show_glyphs": (_NOTHING, [_POINTER, _POINTER, c_int]),
     "cairo_font_options_create": (_POINTER, []),
     "cairo_font_options_destroy": (_NOTHING, [_POINTER]),
     "cairo_font_options_set_antialias": (_NOTHING, [_POINTER, c_int]),
     "cairo_font_options_set_hint_style": (_NOTHING, [_POINTER, c_int]),
     "cairo_font_options_set_hint_metrics": (_NOTHING, [_POINTER, c_int]),
 }
-_GOBJECT: Mapping[str, _Signature] = {"g_object_unref": (_NOTHING, [_POINTER])}
+_GOBJECT: Mapping[str, _Signature] = {
+    "g_object_ref": (_POINTER, [_POINTER]),
+    "g_object_unref": (_NOTHING, [_POINTER]),
+}
 _PANGO: Mapping[str, _Signature] = {
     "pango_attr_foreground_new": (POINTER(Attribute), [c_uint16, c_uint16, c_uint16]),
     "pango_attr_list_insert": (_NOTHING, [_POINTER, POINTER(Attribute)]),
@@ -114,6 +133,7 @@ _PANGO: Mapping[str, _Signature] = {
     "pango_font_metrics_get_ascent": (c_int, [_POINTER]),
     "pango_font_metrics_get_descent": (c_int, [_POINTER]),
     "pango_font_metrics_unref": (_NOTHING, [_POINTER]),
+    "pango_get_log_attrs": (_NOTHING, [c_char_p, c_int, c_int, _POINTER, _POINTER, c_int]),
     "pango_language_from_string": (_POINTER, [c_char_p]),
     "pango_layout_get_lines_readonly": (POINTER(ListNode), [_POINTER]),
     "pango_layout_get_unknown_glyphs_count": (c_int, [_POINTER]),
@@ -122,6 +142,7 @@ _PANGO: Mapping[str, _Signature] = {
     "pango_layout_set_attributes": (_NOTHING, [_POINTER, _POINTER]),
     "pango_layout_set_auto_dir": (_NOTHING, [_POINTER, c_int]),
     "pango_layout_set_font_description": (_NOTHING, [_POINTER, _POINTER]),
+    "pango_layout_set_justify": (_NOTHING, [_POINTER, c_int]),
     "pango_layout_set_text": (_NOTHING, [_POINTER, c_char_p, c_int]),
     "pango_layout_set_width": (_NOTHING, [_POINTER, c_int]),
     "pango_layout_set_wrap": (_NOTHING, [_POINTER, c_int]),
@@ -129,6 +150,7 @@ _PANGO: Mapping[str, _Signature] = {
 _PANGOCAIRO: Mapping[str, _Signature] = {
     "pango_cairo_context_set_font_options": (_NOTHING, [_POINTER, _POINTER]),
     "pango_cairo_context_set_resolution": (_NOTHING, [_POINTER, c_double]),
+    "pango_cairo_font_get_scaled_font": (_POINTER, [_POINTER]),
     "pango_cairo_font_map_new": (_POINTER, []),
     "pango_cairo_show_layout_line": (_NOTHING, [_POINTER, _POINTER]),
 }
@@ -186,6 +208,20 @@ class Pango:
         tag = self.pango.pango_language_from_string(language.encode())
         self.pango.pango_context_set_language(context, tag)
         return context
+
+    def new_font(self, families: tuple[str, ...], size_px: float) -> int:
+        """A PangoFontDescription; the caller frees it."""
+        font: int = self.pango.pango_font_description_new()
+        self.pango.pango_font_description_set_family(font, ",".join(families).encode())
+        self.pango.pango_font_description_set_absolute_size(font, size_px * SCALE)
+        return font
+
+    def new_layout(self, context: int, font: int) -> int:
+        """A PangoLayout that takes the direction of its context; the caller unrefs it."""
+        layout: int = self.pango.pango_layout_new(context)
+        self.pango.pango_layout_set_font_description(layout, font)
+        self.pango.pango_layout_set_auto_dir(layout, 0)
+        return layout
 
     def has_family(self, name: str) -> bool:
         """Whether a font family of exactly this name is installed (letter case aside)."""

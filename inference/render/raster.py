@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.render import pango
+from inference.render.layout import Line
+from inference.render.simple import GlyphRow
 from inference.render.style import Style
 
 Pixels = npt.NDArray[np.uint8]
@@ -22,29 +24,49 @@ class Canvas:
         self._baseline_px = baseline_px
         self._surface = cairo.ImageSurface(cairo.FORMAT_RGB24, style.width_px, style.height_px)
         self._context = cairo.Context(self._surface)
+        self._pointer = pango.cairo_pointer(self._context)
         self._context.set_source_rgb(*style.background_colour)
         self._context.paint()
         self._context.set_source_rgb(*style.text_colour)
+        self._context.scale(style.horizontal_scale, 1)
 
-    def draw(self, handle: int, x_px: float, row: int) -> None:
-        """Draw a PangoLayoutLine as line number `row` of the page; 0 draws nothing."""
-        if not handle:
+    def draw(self, line: Line, number: int) -> None:
+        """Draw a line as number `number` of the page; columns are filled one after the other."""
+        if not line.handle and line.row is None:
             return
         style = self._style
-        y = style.margin_y_px + row * style.line_height_px + self._baseline_px
+        column, row = divmod(number, style.lines_per_column)
+        left = style.margin_x_px + column * (style.text_width_px + style.column_gap_px)
         # Whole pixels: cairo 1.16 places glyphs on them anyway, later versions would not.
-        self._context.move_to(round(style.margin_x_px + x_px), round(y))
-        shared = pango.library().pangocairo
-        shared.pango_cairo_show_layout_line(pango.cairo_pointer(self._context), handle)
+        x = round((left + line.x_px) * style.horizontal_scale) / style.horizontal_scale
+        y = round(style.margin_y_px + row * style.line_height_px + self._baseline_px)
+        if line.row is None:
+            self._context.move_to(x, y)
+            shared = pango.library().pangocairo
+            shared.pango_cairo_show_layout_line(self._pointer, line.handle)
+        else:
+            self._show(line.row, x, y)
 
-    def pixels(self) -> Pixels:
-        """The page as (height, width, 3) uint8, red green blue."""
+    def _show(self, row: GlyphRow, x: float, y: float) -> None:
+        shared = pango.library().cairo
+        glyphs = row.glyphs
+        glyphs["x"] += x
+        glyphs["y"] += y
+        shared.cairo_set_scaled_font(self._pointer, row.scaled_font)
+        shared.cairo_show_glyphs(self._pointer, glyphs.ctypes.data, len(glyphs))
+
+    def pixels(self, width_px: int, height_px: int) -> Pixels:
+        """The upper left of the page as (height, width, 3) uint8, red green blue."""
         self._surface.flush()
-        style = self._style
         rows = np.frombuffer(self._surface.get_data(), np.uint8)
-        grid = rows.reshape(style.height_px, self._surface.get_stride() // 4, 4)
-        # cairo stores 0x00RRGGBB in native order: blue first on the machines this runs on.
-        return np.ascontiguousarray(grid[:, : style.width_px, 2::-1])
+        grid = rows.reshape(self._style.height_px, self._surface.get_stride() // 4, 4)
+        shown = grid[:height_px, :width_px]
+        page = np.empty((height_px, width_px, 3), np.uint8)
+        # cairo stores 0x00RRGGBB in native order: blue first on the machines this runs on. One
+        # colour after the other takes a quarter of the time of one reversed copy.
+        for colour in range(3):
+            page[..., colour] = shown[..., 2 - colour]
+        return page
 
 
 def encode_png(pixels: Pixels) -> bytes:

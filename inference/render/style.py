@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 from inference.config import PAGE_UNIT_PX, ProfileConfig, profile_problems
+from inference.render.flow import MARKER
+from inference.render.fonts import FontError, add_font
 
 POINTS_PER_INCH = 72
 DPI_RANGE = range(36, 301)
@@ -33,16 +36,47 @@ class Style:
     text_colour: Colour
     background_colour: Colour
     newline: Literal["break", "red-marker"]
+    newline_marker: str = MARKER
+    newline_colour: Colour = (1.0, 0.0, 0.0)
+    alignment: Literal["left", "center", "right", "justify"] = "left"
+    horizontal_scale: float = 1.0
+    """All widths but those of the page are before stretching by this."""
+    columns: int = 1
+    column_gap_px: int = 0
+    crop_width: bool = False
+    crop_last_page: bool = False
 
     @property
     def text_width_px(self) -> int:
-        """Width between the margins."""
-        return self.width_px - 2 * self.margin_x_px
+        """Width of a column."""
+        between_margins = int(self.width_px / self.horizontal_scale) - 2 * self.margin_x_px
+        return (between_margins - (self.columns - 1) * self.column_gap_px) // self.columns
+
+    @property
+    def lines_per_column(self) -> int:
+        """Lines between the margins."""
+        return int((self.height_px - 2 * self.margin_y_px) / self.line_height_px + 1e-9)
 
     @property
     def lines_per_page(self) -> int:
-        """Lines between the margins."""
-        return int((self.height_px - 2 * self.margin_y_px) / self.line_height_px + 1e-9)
+        """Lines in all columns."""
+        return self.lines_per_column * self.columns
+
+    def page_size(self, lines: int, widest_px: float, is_last: bool) -> tuple[int, int]:
+        """Width and height in pixels of a page that holds so many lines, cropped if wanted.
+
+        `widest_px` is the right end of the longest line, counted from the left margin of the page.
+        """
+        width, height = self.width_px, self.height_px
+        if self.crop_width:
+            right = (widest_px + 2 * self.margin_x_px) * self.horizontal_scale
+            width = min(width, _page_side_around(right))
+        if self.crop_last_page and is_last:
+            rows = min(lines, self.lines_per_column)
+            height = min(
+                height, _page_side_around(rows * self.line_height_px + 2 * self.margin_y_px)
+            )
+        return width, height
 
 
 def resolve_style(profile: ProfileConfig, dpi: int | None = None) -> Style:
@@ -63,24 +97,42 @@ def resolve_style(profile: ProfileConfig, dpi: int | None = None) -> Style:
         raise StyleError(
             f"{wanted} dpi makes pages of {width}x{height} px; {_LARGEST_PAGE_PX} is the limit"
         )
+    families = profile.font_families
+    if profile.font_path is not None:
+        try:
+            families = (add_font(profile.font_path), *families)
+        except FontError as error:
+            raise StyleError(f"font_path: {error}") from error
     pixels_per_point = wanted / POINTS_PER_INCH
     return Style(
         width_px=width,
         height_px=height,
         margin_x_px=round(profile.margin_x_pt * pixels_per_point),
         margin_y_px=round(profile.margin_y_pt * pixels_per_point),
-        font_families=profile.font_families,
+        font_families=families,
         font_size_px=profile.font_size_pt * pixels_per_point,
         line_height_px=profile.line_height_pt * pixels_per_point,
         language=profile.language,
         text_colour=_colour(profile.text_colour),
         background_colour=_colour(profile.background_colour),
         newline=profile.newline,
+        newline_marker=profile.newline_marker,
+        newline_colour=_colour(profile.newline_colour),
+        alignment=profile.alignment,
+        horizontal_scale=profile.horizontal_scale,
+        columns=profile.columns,
+        column_gap_px=round(profile.column_gap_pt * pixels_per_point),
+        crop_width=profile.crop_width,
+        crop_last_page=profile.crop_last_page,
     )
 
 
 def _page_side(pixels: float) -> int:
     return max(1, round(pixels / PAGE_UNIT_PX)) * PAGE_UNIT_PX
+
+
+def _page_side_around(pixels: float) -> int:
+    return max(1, math.ceil(pixels / PAGE_UNIT_PX)) * PAGE_UNIT_PX
 
 
 def _colour(text: str) -> Colour:

@@ -76,7 +76,7 @@ WORDS = st.text("ab c de.fg,-天地，。“”1é", max_size=400)
 @example("של מוות,ום " * 100 + "abc def " * 100)
 @settings(max_examples=100, deadline=None)
 def test_pieces_break_where_the_whole_would(text: str) -> None:
-    whole, pieced = LineBreaker(NARROW), LineBreaker(NARROW)
+    whole, pieced = LineBreaker(NARROW, False), LineBreaker(NARROW, False)
     whole._piece_characters = len(text) + 1
     pieced._piece_characters = 100
     with whole, pieced:
@@ -99,7 +99,7 @@ def test_pango_is_given_little_more_than_the_text(text: str) -> None:
             given_at_once.append(len(piece.decode()))
             return piece, runs
 
-    with Counting(WIDE) as breaker:
+    with Counting(WIDE, simple=False) as breaker:
         assert sum(line.characters for line in breaker.lines(text)) == len(text)
     assert max(given_at_once) < 1500
     assert sum(given_at_once) < 1.5 * len(text)
