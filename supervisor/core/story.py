@@ -7,7 +7,7 @@ from supervisor.core.model import Evidence, PhaseTime, Replacement, Slot
 from supervisor.core.turn import Turn
 
 MAX_PHASES = 30
-"""Once a story is so long, the time of a phase it has already is added to the newest of that name."""
+"""A story so long gets only new names; else the time goes to the newest phase of that name."""
 
 
 def turn_page(replacement: Replacement, name: str, at: float) -> Replacement:
