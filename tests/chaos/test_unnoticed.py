@@ -126,7 +126,7 @@ def test_no_client_notices(tmp_path: Path) -> None:
         "longest_request_seconds": round(report.longest_request_seconds, 2),
         "gateway": health,
         "restarts": [
-            f"{event['cause']}: " + ", ".join(f"{p['name']} {p['seconds']}" for p in event["phases"])
+            {event["cause"]: {phase["name"]: phase["seconds"] for phase in event["phases"]}}
             for event in events
             if event["kind"] == "restart"
         ],
