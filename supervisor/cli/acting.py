@@ -109,7 +109,7 @@ def _worker_states(client: Client) -> dict[str, str]:
 
 def stop(arguments: Namespace) -> int:
     """Stop everything: through the supervisor, or its leftovers when none lives."""
-    client = place.client(arguments)
+    client = place.own_client(arguments)
     try:
         answer = client.post(
             "/api/v1/stop",

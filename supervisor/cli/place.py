@@ -8,6 +8,7 @@ from pathlib import Path
 from supervisor.cli.client import Client
 from supervisor.cli.exits import CommandError, Exit
 from supervisor.config.paths import (
+    SYSTEM_RUNTIME,
     Directories,
     RuntimePathTooLongError,
     default_config_path,
@@ -30,7 +31,24 @@ def config_path(arguments: Namespace) -> Path:
 
 
 def client(arguments: Namespace) -> Client:
-    """The client of the named socket, else of the configured runtime directory."""
+    """The client of the named socket, else of the configured directory, else of the system's.
+
+    The system's is asked only when the clone this runs from has no supervisor of its own.
+    """
+    named = named_socket(arguments)
+    if named:
+        return Client(named)
+    own = own_client(arguments)
+    system = SYSTEM_RUNTIME / own.path.name
+    elsewhere = not arguments.config and not own.path.exists() and system.exists()
+    return Client(system) if elsewhere else own
+
+
+def own_client(arguments: Namespace) -> Client:
+    """The client of the named socket or the configured directory, never of another instance.
+
+    What stops everything must not stop the system's service because the clone's is down.
+    """
     return Client(named_socket(arguments) or directories(arguments).control_socket)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 _SYSTEM_STATE = Path("/var/lib/glyph")
-_SYSTEM_RUNTIME = Path("/run/glyph")
+SYSTEM_RUNTIME = Path("/run/glyph")
 _SYSTEM_CONFIG = Path("/etc/glyph/supervisor.yaml")
 
 # sockaddr_un holds 108 bytes with its end mark; nothing below the runtime directory is longer.
@@ -121,7 +121,7 @@ def _runtime(configured: str | None, environ: Mapping[str, str], state: Path) ->
     if systemd:
         return Path(systemd).resolve()
     if state == _SYSTEM_STATE:
-        return _SYSTEM_RUNTIME
+        return SYSTEM_RUNTIME
     name = "glyph-" + hashlib.sha256(os.fsencode(state)).hexdigest()[:8]
     session = environ.get("XDG_RUNTIME_DIR")
     if session and Path(session).is_dir():

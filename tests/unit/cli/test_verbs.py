@@ -43,6 +43,23 @@ def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+def test_the_systems_supervisor_is_asked_where_the_clones_is_down(
+    tmp_path: Path, supervisor: FakeSupervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "supervisor.yaml"
+    config.write_text(f"paths:\n  state: {tmp_path}/s\n  runtime: {tmp_path}/r\n")
+    monkeypatch.delenv("GLYPH_SOCKET", raising=False)
+    monkeypatch.setenv("GLYPH_CONFIG", str(config))
+    monkeypatch.setattr("supervisor.cli.place.SYSTEM_RUNTIME", tmp_path / "system")
+    (tmp_path / "system").mkdir()
+    assert main(["status"]) == Exit.NOT_RUNNING
+    with served(tmp_path / "system" / "control.sock", supervisor):
+        assert main(["status"]) == Exit.OK
+        assert main(["stop"]) == Exit.OK
+        assert supervisor.calls == [], "what stops everything never reaches another instance"
+        assert main(["status", "--config", str(config)]) == Exit.NOT_RUNNING
+
+
 def test_status_is_a_table_or_json(
     control: Path, supervisor: FakeSupervisor, capsys: pytest.CaptureFixture[str]
 ) -> None:
