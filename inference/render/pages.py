@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from inference.render.layout import Line, LineBreaker
 from inference.render.raster import Canvas, Pixels
@@ -135,13 +136,20 @@ def _plan_pages(text: str, style: Style) -> Iterator[_Sheet]:
             yield sheet
 
 
+@lru_cache(maxsize=2)
+def _canvas(style: Style, baseline_px: float) -> Canvas:
+    """A page to draw on, used again: nothing is on it for longer than the lock is held."""
+    return Canvas(style, baseline_px)
+
+
 def _draw_pages(text: str, style: Style, simple: bool = True) -> Iterator[Page]:
     with LineBreaker(style, simple) as breaker:
         sheet = canvas = None
         for line in breaker.lines(text):
             if sheet is None or canvas is None:
                 sheet = _Sheet(line.first_character)
-                canvas = Canvas(style, breaker.baseline_px)
+                canvas = _canvas(style, breaker.baseline_px)
+                canvas.clear()
             canvas.draw(line, sheet.lines)
             sheet.add(line, style)
             if sheet.lines == style.lines_per_page:

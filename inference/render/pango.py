@@ -128,6 +128,10 @@ _PANGO: Mapping[str, _Signature] = {
     "pango_font_description_new": (_POINTER, []),
     "pango_font_description_set_absolute_size": (_NOTHING, [_POINTER, c_double]),
     "pango_font_description_set_family": (_NOTHING, [_POINTER, c_char_p]),
+    "pango_font_get_glyph_extents": (
+        _NOTHING,
+        [_POINTER, c_uint32, POINTER(Rectangle), POINTER(Rectangle)],
+    ),
     "pango_font_map_create_context": (_POINTER, [_POINTER]),
     "pango_font_map_get_family": (_POINTER, [_POINTER, c_char_p]),
     "pango_font_metrics_get_ascent": (c_int, [_POINTER]),

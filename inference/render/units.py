@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterable, Iterator
-from ctypes import string_at
+from ctypes import byref, string_at
 
 import numpy as np
 import numpy.typing as npt
@@ -30,18 +30,125 @@ Integers = npt.NDArray[np.int64]
 Glyphs = npt.NDArray[np.void]
 
 
-class UnitTable:
+class Table:
+    """Rows of glyphs by number, all of one font: the one that `before` is drawn with."""
+
+    def __init__(self, context: int, font: int, before: str) -> None:
+        self.api = api = pango.library()
+        self._layout = api.new_layout(context, font)
+        weakref.finalize(self, api.gobject.g_object_unref, self._layout)
+        ((self._before, (self.font, *_)),) = self.shape([before])
+        api.gobject.g_object_ref(self.font)
+        weakref.finalize(self, api.gobject.g_object_unref, self.font)
+        self.scaled_font = int(api.pangocairo.pango_cairo_font_get_scaled_font(self.font))
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all but the line breaks."""
+        # start in the pool, number of glyphs, width, width of the last character if it is a space
+        self.units: Integers = np.zeros((1024, 4), np.int64)
+        self.glyphs: Glyphs = np.zeros(8192, GLYPH)
+        self._used = self._glyphs_used = 0
+        self._measured: set[int] = set()
+        self.deepest_px = 0
+        for line_break in LINE_BREAKS:
+            self.store(line_break, np.zeros(0, _INFO))
+
+    def are_before(self, infos: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
+        """Which of some glyphs are `before` (one glyph) in its place."""
+        same = [infos[name] == self._before[name] for name in _PLACES]
+        return np.asarray(np.logical_and.reduce(same))
+
+    def are_simple(self, infos: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
+        """Which glyphs exist and stand on whole pixels, reading on to the right."""
+        off_pixels = (infos["width"] | infos["x"] | infos["y"]) % pango.SCALE
+        missing = infos["glyph"] & pango.UNKNOWN_GLYPH
+        return np.asarray((off_pixels == 0) & (missing == 0) & (infos["width"] >= 0))
+
+    def is_simple(self, infos: npt.NDArray[np.void]) -> bool:
+        """Whether `before` and some glyphs stand beside each other as if they were alone."""
+        count = len(self._before)
+        own = infos[count:]
+        if not len(own) or not self.are_before(infos[:count]).all():
+            return False
+        return bool(self.are_simple(own).all())
+
+    def store(self, unit: str, infos: npt.NDArray[np.void]) -> int:
+        """A new row; its number."""
+        number, start, count = self._used, self._glyphs_used, len(infos)
+        self._grow(number + 1, start + count)
+        self._measure(infos)
+        widths = infos["width"] // pango.SCALE
+        place = self.glyphs[start : start + count]
+        place["index"] = infos["glyph"]
+        place["x"] = np.cumsum(widths) - widths + infos["x"] // pango.SCALE
+        place["y"] = infos["y"] // pango.SCALE
+        trailing = widths[-1] if count and unit[-1].isspace() else 0
+        self.units[number] = start, count, widths.sum(), trailing
+        self._used, self._glyphs_used = number + 1, start + count
+        return number
+
+    def store_each(
+        self, infos: npt.NDArray[np.void], are_spaces: npt.NDArray[np.bool_]
+    ) -> Integers:
+        """A new row for each glyph; their numbers."""
+        numbers = np.arange(self._used, self._used + len(infos))
+        places = np.arange(self._glyphs_used, self._glyphs_used + len(infos))
+        self._grow(self._used + len(infos), self._glyphs_used + len(infos))
+        self._measure(infos)
+        widths = infos["width"] // pango.SCALE
+        self.glyphs["index"][places] = infos["glyph"]
+        self.glyphs["x"][places] = infos["x"] // pango.SCALE
+        self.glyphs["y"][places] = infos["y"] // pango.SCALE
+        self.units[numbers, 0], self.units[numbers, 1] = places, 1
+        self.units[numbers, 2], self.units[numbers, 3] = widths, widths * are_spaces
+        self._used += len(infos)
+        self._glyphs_used += len(infos)
+        return numbers
+
+    def _grow(self, units: int, glyphs: int) -> None:
+        while units > len(self.units):
+            self.units = np.concatenate((self.units, np.zeros_like(self.units)))
+        while glyphs > len(self.glyphs):
+            self.glyphs = np.concatenate((self.glyphs, np.zeros_like(self.glyphs)))
+
+    def ink(self, info: npt.NDArray[np.void]) -> pango.Rectangle:
+        """The ink of a glyph around its origin, in Pango units."""
+        ink = pango.Rectangle()
+        shared = self.api.pango
+        shared.pango_font_get_glyph_extents(self.font, int(info["glyph"]), byref(ink), None)
+        ink.x += int(info["x"])
+        ink.y += int(info["y"])
+        return ink
+
+    def _measure(self, infos: npt.NDArray[np.void]) -> None:
+        """Keep how far below the baseline any glyph's ink reaches."""
+        for info, glyph, y in zip(infos, infos["glyph"].tolist(), infos["y"].tolist(), strict=True):
+            if y or glyph not in self._measured:
+                ink = self.ink(info)
+                self.deepest_px = max(self.deepest_px, -(-(ink.y + ink.height) // pango.SCALE) + 1)
+                self._measured.add(glyph)
+
+    def shape(self, texts: Iterable[str]) -> Iterator[tuple[npt.NDArray[np.void], list[int]]]:
+        """PangoGlyphInfos and fonts of each text, laid out as a paragraph of its own."""
+        raw = "\n".join(texts).encode()
+        self.api.pango.pango_layout_set_text(self._layout, raw, len(raw))
+        node = self.api.pango.pango_layout_get_lines_readonly(self._layout)
+        while node:
+            yield _glyphs(node.contents.data)
+            node = node.contents.next
+
+
+class UnitTable(Table):
     """Units of Latin text in one set of fonts; not for two threads at once."""
 
     def __init__(self, context: int, font: int) -> None:
-        self._api = api = pango.library()
-        self._layout = api.new_layout(context, font)
-        weakref.finalize(self, api.gobject.g_object_unref, self._layout)
-        ((self._before, (self._font, *_)),) = self._shape([_BEFORE])
-        api.gobject.g_object_ref(self._font)
-        weakref.finalize(self, api.gobject.g_object_unref, self._font)
-        self.scaled_font = int(api.pangocairo.pango_cairo_font_get_scaled_font(self._font))
-        self._clear()
+        super().__init__(context, font, _BEFORE)
+
+    def clear(self) -> None:
+        """Forget all units."""
+        super().clear()
+        self._ids = {line_break: number for number, line_break in enumerate(LINE_BREAKS)}
 
     def numbers(self, units: list[str]) -> list[int]:
         """The row in `units` of each unit; NOT_SIMPLE for what must be left to Pango."""
@@ -51,60 +158,14 @@ class UnitTable:
         except KeyError:
             fresh = list(dict.fromkeys(unit for unit in units if unit not in known))
         if len(known) + len(fresh) > _MOST_UNITS:
-            self._clear()
+            self.clear()
             fresh = [unit for unit in dict.fromkeys(units) if unit not in LINE_BREAKS]
-        for unit, (infos, fonts) in zip(
-            fresh, self._shape(map(_BEFORE.__add__, fresh)), strict=True
-        ):
-            simple = fonts == [self._font] and self._is_simple(infos) and len(unit) < _LONGEST_UNIT
-            self._ids[unit] = (
-                self._store(unit, infos[len(self._before) :]) if simple else NOT_SIMPLE
-            )
+        shapes = self.shape(_BEFORE + unit for unit in fresh)
+        for unit, (infos, fonts) in zip(fresh, shapes, strict=True):
+            simple = fonts == [self.font] and self.is_simple(infos) and len(unit) < _LONGEST_UNIT
+            own = infos[len(_BEFORE) :]
+            self._ids[unit] = self.store(unit, own) if simple else NOT_SIMPLE
         return [self._ids[unit] for unit in units]
-
-    def _clear(self) -> None:
-        """Forget all units."""
-        self._ids: dict[str, int] = {}
-        # start in the pool, number of glyphs, width, width of the last character if it is a space
-        self.units: Integers = np.zeros((1024, 4), np.int64)
-        self.glyphs: Glyphs = np.zeros(8192, GLYPH)
-        self._used = self._glyphs_used = 0
-        for line_break in LINE_BREAKS:
-            self._ids[line_break] = self._store(line_break, np.zeros(0, _INFO))
-
-    def _is_simple(self, infos: npt.NDArray[np.void]) -> bool:
-        count = len(self._before)
-        if len(infos) <= count or (infos[:count][_PLACES] != self._before[_PLACES]).any():
-            return False
-        own = infos[count:]
-        on_whole_pixels = not ((own["width"] | own["x"] | own["y"]) % pango.SCALE).any()
-        missing = (own["glyph"] & pango.UNKNOWN_GLYPH).any()
-        return bool(on_whole_pixels and not missing and (own["width"] >= 0).all())
-
-    def _store(self, unit: str, infos: npt.NDArray[np.void]) -> int:
-        number, start, count = self._used, self._glyphs_used, len(infos)
-        if number == len(self.units):
-            self.units = np.concatenate((self.units, np.zeros_like(self.units)))
-        if start + count > len(self.glyphs):
-            self.glyphs = np.concatenate((self.glyphs, np.zeros_like(self.glyphs)))
-        widths = infos["width"] // pango.SCALE
-        place = self.glyphs[start : start + count]
-        place["index"] = infos["glyph"]
-        place["x"] = np.cumsum(widths) - widths + infos["x"] // pango.SCALE
-        place["y"] = infos["y"] // pango.SCALE
-        trailing = widths[-1] if unit[-1] == " " else 0
-        self.units[number] = start, count, widths.sum(), trailing
-        self._used, self._glyphs_used = number + 1, start + count
-        return number
-
-    def _shape(self, texts: Iterable[str]) -> Iterator[tuple[npt.NDArray[np.void], list[int]]]:
-        """PangoGlyphInfos and fonts of each text, laid out as a paragraph of its own."""
-        raw = "\n".join(texts).encode()
-        self._api.pango.pango_layout_set_text(self._layout, raw, len(raw))
-        node = self._api.pango.pango_layout_get_lines_readonly(self._layout)
-        while node:
-            yield _glyphs(node.contents.data)
-            node = node.contents.next
 
 
 def _glyphs(handle: int) -> tuple[npt.NDArray[np.void], list[int]]:

@@ -42,6 +42,8 @@ LATIN = st.lists(st.tuples(WORDS, GAPS), max_size=60).map(
 TEXTS = st.one_of(
     LATIN,
     st.text("ab cde.fg,-/'\"()T V\n", max_size=300),
+    st.text("天地玄黄宇宙洪荒一口，。、；：？！“”‘’《》「」（）…・0123.,%\u3000\n", max_size=300),
+    st.text("天地玄黄宇宙洪荒，。“”—\u3000a \n", max_size=200),
     st.text(st.characters(min_codepoint=0x20, max_codepoint=0xFF), max_size=200),
     st.lists(st.one_of(LATIN, st.text("字。“中”a 1\n", max_size=30)), max_size=4).map("".join),
 )
@@ -68,6 +70,8 @@ def simple_share(text: str, style: Style) -> float:
 @example("a-b " * 800)
 @example("one two\n\n123 456\nthree  four   \n" * 40)
 @example("x" * 300 + " and " + "y" * 300)
+@example("天地，“玄黄。”\u3000\u3000宇宙……（洪荒）！？" * 60)
+@example("\u3000" * 500 + "。" * 300 + "天" * 3000)
 @example("To AV. 'Tis — “No”… " * 60)
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_lines_and_pixels_are_those_of_pango(name: str, text: str) -> None:
@@ -95,7 +99,9 @@ def test_a_real_text_has_the_pixels_of_pango(profile: str, join: str) -> None:
 def test_most_lines_of_latin_text_take_the_fast_way_and_others_do_not() -> None:
     latin = (DATA / "genesis-kjv.txt").read_text("utf-8")
     assert simple_share(latin, STYLES["page"]) > 0.95
-    assert simple_share("字词句。" * 100, STYLES["page"]) == 0
+    chinese = (DATA / "tang-poems.txt").read_text("utf-8")
+    assert simple_share(chinese, STYLES["zh"]) > 0.9
+    assert simple_share("字词 and 句。" * 100, STYLES["page"]) == 0
     assert simple_share("שלום abc " * 100, STYLES["page"]) == 0
     justified = replace(STYLES["page"], alignment="justify")
     assert simple_share(latin[:3000], justified) == 0
