@@ -13,13 +13,14 @@ from collections.abc import Mapping
 from typing import NoReturn, TypeVar
 
 from inference.api.content import parse_messages
-from inference.batching.chat import ChatRequest, GlyphOptions, Mode, Resume
+from inference.batching.chat import ChatRequest, GlyphOptions, KeepText, Mode, Resume
 from inference.errors import RequestError
 
 MAX_STOPS = 16
 MAX_STOP_CHARACTERS = 256
 _MODES: Mapping[str, Mode] = {"auto": "auto", "always": "always", "never": "never"}
-_GLYPH_CLIENT = frozenset({"mode", "profile", "dpi"})
+_KEEP_TEXT: Mapping[str, KeepText] = {"auto": "auto", "never": "never"}
+_GLYPH_CLIENT = frozenset({"mode", "profile", "dpi", "keep_text"})
 _GLYPH_JOURNAL = frozenset({"resume_token_ids", "resume_text_bytes", "seed", "fingerprint"})
 _N = TypeVar("_N", int, float)
 # Field, and the value with which it does nothing.
@@ -196,10 +197,14 @@ def _glyph(glyph: Mapping[str, object], journal: bool) -> GlyphOptions:
     mode = _string(glyph, "mode", "glyph.") or "auto"
     if mode not in _MODES:
         _wrong("glyph.mode", "auto, always or never")
+    keep_text = _string(glyph, "keep_text", "glyph.") or "never"
+    if keep_text not in _KEEP_TEXT:
+        _wrong("glyph.keep_text", "auto or never")
     return GlyphOptions(
         mode=_MODES[mode],
         profile=_string(glyph, "profile", "glyph."),
         dpi=_integer(glyph, "dpi", None, None, "glyph."),
+        keep_text=_KEEP_TEXT[keep_text],
     )
 
 

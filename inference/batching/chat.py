@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from inference.render import character_names
+
 Mode = Literal["auto", "always", "never"]
+KeepText = Literal["auto", "never"]
 Role = Literal["system", "user", "assistant"]
 
 
@@ -25,6 +28,8 @@ class GlyphOptions:
     mode: Mode = "auto"
     profile: str | None = None
     dpi: int | None = None
+    keep_text: KeepText = "never"
+    """`auto` sends spans along as text that are hard to read off a page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,10 @@ class RenderFacts:
     """Characters of the documents drawn."""
     characters_laid_out: int = 0
     missing_glyphs: int = 0
+    missing_characters: str = ""
+    """The characters behind them, each once; the first 64."""
+    kept_spans: int = 0
+    """Spans sent along as text."""
     replaced_text_tokens: int = 0
     """Tokens the documents drawn would have cost as text."""
 
@@ -87,6 +96,8 @@ class RenderFacts:
             "characters": self.characters,
             "characters_laid_out": self.characters_laid_out,
             "missing_glyphs": self.missing_glyphs,
+            "missing_characters": character_names(self.missing_characters),
+            "kept_spans": self.kept_spans,
             "compression": self.compression,
         }
 

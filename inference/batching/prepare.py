@@ -18,7 +18,15 @@ from inference.config import PAGE_UNIT_PX, InferenceConfig
 from inference.engine.tokenizer import ChatTokenizer, ImagePart, TextPart, Turn
 from inference.engine.values import EngineFacts, Pixels, Prompt, Sampling
 from inference.errors import RequestError
-from inference.render import Style, StyleError, plan_pages, render_pages, resolve_style
+from inference.render import (
+    Style,
+    StyleError,
+    distinct,
+    plan_pages,
+    render_pages,
+    resolve_style,
+    verbatim_spans,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +49,17 @@ class _Document:
     """A text of a user message and what becomes of it."""
 
     text: str
-    pages: int
-    """0 when it stays text."""
+    grids: tuple[tuple[int, int], ...]
+    """Rows and columns of visual tokens of each page; none when it stays text."""
     tokens: int
     """Tokens it costs as text; counted only when that matters."""
+    kept: tuple[str, ...] = ()
+    """Spans sent along as text."""
+
+    @property
+    def pages(self) -> int:
+        """Pages it fills; 0 when it stays text."""
+        return len(self.grids)
 
 
 class Preparer:
@@ -73,14 +88,13 @@ class Preparer:
             detail = f"the messages have {characters} characters; the limit is {limit}"
             raise RequestError("context_length_exceeded", detail, "messages")
         profile, style = self._style(chat)
-        grid = (style.height_px // PAGE_UNIT_PX, style.width_px // PAGE_UNIT_PX)
         planned = [self._plan(chat, message, style) for message in chat.messages]
         documents = [document for message in planned for document in message if document.pages]
         page_count = sum(document.pages for document in documents)
         if page_count > (limit := self._config.limits.pages):
             detail = f"the documents fill {page_count} pages; the limit is {limit}"
             raise RequestError("context_length_exceeded", detail, "messages")
-        prompt = self._prompt(chat, planned, grid)
+        prompt = self._prompt(chat, planned)
         max_new_tokens = self._max_new_tokens(chat, len(prompt.token_ids))
         mode = _resolved_mode(chat, planned)
         fingerprint = self._fingerprint(chat, mode, profile, planned)
@@ -89,7 +103,7 @@ class Preparer:
             drawn,
             mode=mode,
             profile=profile,
-            visual_tokens=page_count * grid[0] * grid[1],
+            visual_tokens=sum(_visual_tokens(document.grids) for document in documents),
         )
         generation = Generation(request_id, prompt, self._sampling(chat), max_new_tokens)
         job, ended = self._job(generation, pages, chat)
@@ -116,29 +130,33 @@ class Preparer:
         if message.role != "user" or chat.glyph.mode == "never":
             documents = 0
         return [
-            self._document(chat, text, style) if number < documents else _Document(text, 0, 0)
+            self._document(chat, text, style) if number < documents else _Document(text, (), 0)
             for number, text in enumerate(texts)
         ]
 
     def _document(self, chat: ChatRequest, text: str, style: Style) -> _Document:
         tokens = len(self._tokenizer.encode(text))
         page_tokens = style.height_px * style.width_px // PAGE_UNIT_PX**2
-        if chat.glyph.mode == "auto" and tokens <= page_tokens:
-            return _Document(text, 0, tokens)
-        pages = plan_pages(text, style).pages
-        if chat.glyph.mode == "auto" and tokens <= pages * page_tokens:
-            pages = 0
-        return _Document(text, pages, tokens)
+        is_auto, is_cropped = chat.glyph.mode == "auto", style.crop_width or style.crop_last_page
+        if is_auto and not is_cropped and tokens <= page_tokens:
+            return _Document(text, (), tokens)
+        sizes = plan_pages(text, style).sizes
+        grids = tuple((high // PAGE_UNIT_PX, wide // PAGE_UNIT_PX) for wide, high in sizes)
+        kept = verbatim_spans(text) if chat.glyph.keep_text == "auto" else ()
+        cost = _visual_tokens(grids) + len(self._tokenizer.encode(_appendix(kept)))
+        if is_auto and tokens <= cost:
+            return _Document(text, (), tokens)
+        return _Document(text, grids, tokens, kept)
 
-    def _prompt(
-        self, chat: ChatRequest, planned: list[list[_Document]], grid: tuple[int, int]
-    ) -> Prompt:
+    def _prompt(self, chat: ChatRequest, planned: list[list[_Document]]) -> Prompt:
         turns = []
         for message, documents in zip(chat.messages, planned, strict=True):
             parts: list[TextPart | ImagePart] = []
             for document in documents:
-                drawn = [ImagePart(*grid)] * document.pages
-                parts += drawn or [TextPart(document.text)]
+                parts += [ImagePart(*grid) for grid in document.grids]
+                text = _appendix(document.kept) if document.grids else document.text
+                if text or not document.grids:
+                    parts.append(TextPart(text))
             turns.append(Turn(message.role, tuple(parts)))
         try:
             return self._tokenizer.encode_chat(turns)
@@ -178,7 +196,7 @@ class Preparer:
         """
         pages = [[document.pages for document in message] for message in planned]
         style = self._config.render.profiles[profile]
-        told = (self._facts.fingerprint, mode, style, chat.glyph.dpi, pages)
+        told = (self._facts.fingerprint, mode, style, chat.glyph.dpi, chat.glyph.keep_text, pages)
         fingerprint = hashlib.blake2b(repr(told).encode(), digest_size=8).hexdigest()
         if chat.resume.fingerprint not in (None, fingerprint):
             detail = f"the answer was begun by {chat.resume.fingerprint}; this is {fingerprint}"
@@ -203,6 +221,15 @@ class Preparer:
         return job, Progress(len(emitted), (), unsent, text.released_bytes, reason)
 
 
+def _visual_tokens(grids: Sequence[tuple[int, int]]) -> int:
+    return sum(rows * columns for rows, columns in grids)
+
+
+def _appendix(kept: Sequence[str]) -> str:
+    """What stands behind a document's pages when spans of it are kept as text."""
+    return "\n".join(("", *kept, "")) if kept else ""
+
+
 def _resolved_mode(chat: ChatRequest, planned: list[list[_Document]]) -> Mode:
     """What was done: `auto` becomes one of the others when all documents fared alike."""
     if chat.glyph.mode != "auto":
@@ -216,11 +243,13 @@ def _resolved_mode(chat: ChatRequest, planned: list[list[_Document]]) -> Mode:
 def _draw(documents: Sequence[_Document], style: Style) -> tuple[deque[Pixels], RenderFacts]:
     pages: deque[Pixels] = deque()
     laid_out = missing = 0
+    characters = ""
     for document in documents:
         for page in render_pages(document.text, style):
             pages.append(page.pixels)
             laid_out += page.characters
             missing += page.missing_glyphs
+            characters = distinct(characters + page.missing_characters)
     return pages, RenderFacts(
         mode="auto",
         profile="",
@@ -228,6 +257,8 @@ def _draw(documents: Sequence[_Document], style: Style) -> tuple[deque[Pixels], 
         characters=sum(len(document.text) for document in documents),
         characters_laid_out=laid_out,
         missing_glyphs=missing,
+        missing_characters=characters,
+        kept_spans=sum(len(document.kept) for document in documents),
         replaced_text_tokens=sum(document.tokens for document in documents),
     )
 

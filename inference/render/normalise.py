@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 LINE_BREAK = re.compile("\r\n|[\n\r\v\f\x85\u2028\u2029]")
 _UNDRAWABLE = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
@@ -24,6 +25,14 @@ _DELETE, _DELETE_PICTURE = "\x7f", "\u2421"
 def normalise(text: str) -> str:
     """`text` with undrawable characters replaced by visible ones; the length stays the same."""
     return _UNDRAWABLE.sub(_visible, text)
+
+
+def character_names(characters: str) -> list[str]:
+    """Each character as `U+13000 EGYPTIAN HIEROGLYPH A001`, for reports of missing glyphs."""
+    return [
+        f"U+{ord(character):04X} {unicodedata.name(character, '')}".rstrip()
+        for character in characters
+    ]
 
 
 def _visible(match: re.Match[str]) -> str:
