@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from inference.api.chat import ChatEndpoint
 from inference.api.control import Control
+from inference.api.render import RenderEndpoint
 from inference.api.worker import Fence, Worker
 from inference.errors import PROBLEM_CONTENT_TYPE, RequestError
 
@@ -46,6 +47,7 @@ def build_app(worker: Worker) -> Starlette:
         routes=[
             Route("/v1/chat/completions", ChatEndpoint(worker), methods=["POST"]),
             Route("/v1/models", control.models),
+            Route("/v1/render", RenderEndpoint(worker).answer, methods=["POST"]),
             Route("/health", control.health),
             Route("/control/drain", control.drain, methods=["POST"]),
             Route("/control/undrain", control.undrain, methods=["POST"]),
