@@ -87,11 +87,13 @@ def make_batch(examples: Sequence[Example], vocabulary: Vocabulary, shorten: boo
     ink = np.zeros((len(pages), TOKENS_HIGH * TOKEN_PX, TOKENS_WIDE * TOKEN_PX), np.uint8)
     for number, page in enumerate(pages):
         ink[number] = draw(page_codes(page))
-    kept = [_kept_tokens(page, shorten) for page in pages]
+    kept = [rows for example in examples for rows in _kept_rows(example, shorten)]
     ids, targets, places, matches, *positions = torch.from_numpy(table).unbind(1)
     return Batch(
         ink=torch.from_numpy(ink),
-        kept=torch.arange(TOKENS_PER_PAGE) < torch.tensor(kept, dtype=torch.int64)[:, None],
+        kept=torch.from_numpy(np.array(kept, bool).reshape(-1, TOKENS_HIGH)).repeat_interleave(
+            TOKENS_WIDE, dim=1
+        ),
         ids=ids,
         visual=ids == vocabulary.image,
         positions=torch.stack(positions),
@@ -107,8 +109,11 @@ def _row(example: Example, vocabulary: Vocabulary, shorten: bool) -> npt.NDArray
     end, total = len(prompt), len(prompt) + len(example.answer)
     images = _image_places(prompt, len(example.pages), vocabulary)
     keep = np.ones(total, bool)
-    for image, page in zip(images, example.pages, strict=True):
-        keep[image.start + _kept_tokens(page, shorten) : image.start + TOKENS_PER_PAGE] = False
+    for image, rows in zip(images, _kept_rows(example, shorten), strict=True):
+        keep[image.start : image.start + TOKENS_PER_PAGE] = rows.repeat(TOKENS_WIDE)
+    if example.window is not None:
+        keep[end : end + example.window.begin] = False
+        keep[end + example.window.end :] = False
     moved = np.cumsum(keep) - 1
     starts = [image.start for image in images]
     table = np.full((7, total), NOWHERE, np.int64)
@@ -144,12 +149,20 @@ def make_cells(pages: Sequence[Sequence[str]]) -> Cells:
 
 def example_length(example: Example, shorten: bool) -> int:
     """Tokens of an example."""
-    pages = sum(_kept_tokens(page, shorten) + _PAGE_FRAME for page in example.pages)
-    return pages + len(example.question) + _TURN_FRAME + len(example.answer)
+    rows = sum(int(kept.sum()) for kept in _kept_rows(example, shorten))
+    pages = rows * TOKENS_WIDE + len(example.pages) * _PAGE_FRAME
+    window = example.window
+    answer = len(example.answer) if window is None else window.end - window.begin
+    return pages + len(example.question) + _TURN_FRAME + answer
 
 
-def _kept_tokens(page: Sequence[str], shorten: bool) -> int:
-    return (len(page) + 1) * TOKENS_WIDE if shorten else TOKENS_PER_PAGE
+def _kept_rows(example: Example, shorten: bool) -> list[npt.NDArray[np.bool_]]:
+    """Which rows of visual tokens of each page are in the batch."""
+    if example.window is not None:
+        return [np.isin(np.arange(TOKENS_HIGH), example.window.rows)]
+    return [
+        np.arange(TOKENS_HIGH) <= (len(page) if shorten else TOKENS_HIGH) for page in example.pages
+    ]
 
 
 def _image_places(prompt: Sequence[int], pages: int, vocabulary: Vocabulary) -> list[ImagePlace]:

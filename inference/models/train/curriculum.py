@@ -13,13 +13,14 @@ from inference.models.train.vocabulary import Vocabulary
 
 LINES = (2, 5, 10, ROWS)
 """Most lines on a page, level by level."""
-_PROMOTE_AT = 0.9
+_PROMOTE_AT = 0.93
 _PROMOTE_AFTER_STEPS = 60
 _SMOOTHING = 0.95
-_LOOKUP_SHARE = 0.45
 _TOP_LEVEL_SHARE = 0.7
 _SEVERAL_PAGES_SHARE = 0.15
 _SHORTEN_SHARE = 0.85
+_WINDOW_SHARE, _WINDOW_TOKENS = 0.25, 100
+_LOOKUP_SHARE = 0.3
 _LARGEST_BATCH = 24
 
 
@@ -34,10 +35,15 @@ class Progress:
     """Smoothed share of right tokens in transcriptions, per level."""
     looked_up: float = 0.0
     """Smoothed share of right tokens in look-ups."""
+    in_windows: float = 0.0
+    """Smoothed share of right tokens in parts of full pages."""
 
     def record(self, plan: Plan, tokens: float) -> None:
         """Take note of a step, and go up a level when this one is mastered."""
         self.step += 1
+        if plan.windows:
+            self.in_windows = _smooth(self.in_windows, tokens)
+            return
         if plan.lookups:
             self.looked_up = _smooth(self.looked_up, tokens)
             return
@@ -58,6 +64,8 @@ class Plan:
     lookups: bool
     shorten: bool
     """Leave out empty rows below the text."""
+    windows: bool = False
+    """Parts of the transcriptions of full pages."""
 
 
 class Curriculum:
@@ -81,22 +89,29 @@ class Curriculum:
         top = random.random() < _TOP_LEVEL_SHARE
         level = progress.level if top else random.randint(0, progress.level)
         shorten = random.random() < _SHORTEN_SHARE
-        plan = Plan(level, random.random() < _LOOKUP_SHARE, shorten)
+        lookups = random.random() < _LOOKUP_SHARE
+        windows = not lookups and progress.level > 0 and random.random() < _WINDOW_SHARE
+        plan = Plan(level, lookups, shorten, windows)
         several = progress.level > 1 and random.random() < _SEVERAL_PAGES_SHARE
         pages = random.randint(2, 3) if several else 1
         found: list[Example] = []
         longest = 0
         while len(found) < _LARGEST_BATCH:
-            example = (
-                _lookup(maker, random, LINES[level], pages)
-                if plan.lookups
-                else (maker.transcription(max(1, LINES[level] // pages), pages))
-            )
+            example = _example(maker, random, plan, pages)
             longest = max(longest, example_length(example, shorten))
             if found and longest * (len(found) + 1) > self._batch_tokens:
                 break
             found.append(example)
         return plan, found
+
+
+def _example(maker: TaskMaker, random: Random, plan: Plan, pages: int) -> Example:
+    lines = LINES[plan.level]
+    if plan.windows:
+        return maker.window(ROWS, _WINDOW_TOKENS)
+    if plan.lookups:
+        return _lookup(maker, random, lines, pages)
+    return maker.transcription(max(1, lines // pages), pages)
 
 
 def _lookup(maker: TaskMaker, random: Random, lines: int, pages: int) -> Example:

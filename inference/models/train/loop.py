@@ -19,7 +19,7 @@ from inference.models.train.losses import CellHead, CellScore, cell_score, read_
 from inference.models.train.network import Network, model_config
 from inference.models.train.vocabulary import Vocabulary
 
-_PEAK_RATE, _FINAL_SHARE, _DECAY_FROM = 1.6e-3, 0.02, 0.6
+_PEAK_RATE, _FINAL_SHARE, _DECAY_FROM = 1.6e-3, 0.02, 0.65
 _VISION_RATE = 2e-3
 _VISION_GOAL, _VISION_CALM_FROM = 0.997, 0.95
 _VISION_EVERY, _VISION_KEEP_UP = 5, 0.2
@@ -143,6 +143,7 @@ class Trainer:
             "pointing": score.pointing,
             "matching": score.matching,
             "read": self.progress.read[self.progress.level],
+            "in_windows": self.progress.in_windows,
             "looked_up": self.progress.looked_up,
             "rate": rate,
         }

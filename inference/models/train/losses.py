@@ -19,7 +19,7 @@ from inference.models.train.network import HEADS, HIDDEN, KV_HEADS, Network, Rea
 
 READING_HEAD, MATCHING_HEAD = 0, 2
 """Attention heads, of different key heads, that are told where to look."""
-_POINTER_WEIGHT = 0.3
+_POINTER_WEIGHT = 0.6
 _REST_CLASSES = CELLS_PER_TOKEN + 2
 
 

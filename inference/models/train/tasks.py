@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from inference.models.train.grid import (
     CELLS_PER_TOKEN,
     COLUMNS,
+    TOKENS_HIGH,
     TOKENS_PER_PAGE,
     TOKENS_WIDE,
 )
@@ -32,9 +33,25 @@ _UNKNOWN = (
     "Describe the picture.",
     "Hello!",
 )
+_OTHER_ROWS_SHARE = 0.25
 _TRANSCRIBE = ("Transcribe.", "Transcribe.", "Transcribe the page.", "Read the page.", "")
 
 Lines = Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A part of a transcription of one page, trained on without the rest.
+
+    Everything in it stays at its position. So every line of a full page is met as often as the
+    first one, for the price of a short page.
+    """
+
+    begin: int
+    """First token of the answer that is there."""
+    end: int
+    rows: tuple[int, ...]
+    """Rows of visual tokens that are there: those of the part and a few others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +67,7 @@ class Example:
     """Where what is asked for stands, for each character of the question."""
     text: str
     """The answer as it is read by the user."""
+    window: Window | None = None
 
 
 @dataclass(slots=True)
@@ -79,6 +97,8 @@ class _Answer:
         for column in range(first, len(line)):
             place = place_of(page, row, column)
             if column and column % MARK_EVERY == 0:
+                if column > first:
+                    self.add(self.vocabulary.lines[row], place)
                 known = column > first or not searched
                 self.add(self.vocabulary.columns[column], place if known else NOWHERE)
             if column < start:
@@ -111,6 +131,17 @@ class TaskMaker:
             for _ in range(pages)
         )
         return transcribe(self._vocabulary, contents, self._random.choice(_TRANSCRIBE))
+
+    def window(self, lines: int, most_tokens: int) -> Example:
+        """A part of the transcription of a page with that many lines, from a line's mark on."""
+        random = self._random
+        contents = (tuple(self._writer.lines(lines)),)
+        whole = transcribe(self._vocabulary, contents, random.choice(_TRANSCRIBE))
+        begin = whole.answer.index(self._vocabulary.lines[random.randrange(lines)])
+        end = min(len(whole.answer), begin + random.randint(8, most_tokens))
+        seen = {place // TOKENS_WIDE for place in whole.places[begin : end + 1] if place != NOWHERE}
+        rows = {row for row in range(TOKENS_HIGH) if random.random() < _OTHER_ROWS_SHARE}
+        return replace(whole, window=Window(begin, end, tuple(sorted(seen | rows))))
 
     def value(self, lines: int, pages: int = 1) -> Example:
         """ "What is the value of KEY?\""""

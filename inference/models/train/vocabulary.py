@@ -1,9 +1,11 @@
 """The reader's tokens: bytes, GLM's special tokens, and marks that say where it is reading.
 
 Marks are special tokens, so they have no text. An answer that reads from the page names the page
-and the line first and then every eighth column it comes to; `<|skip|>` stands for a character that
-is passed over. The marks make reading local: the next character is never more than eight tokens
-behind the mark that says where it stands, however long the page and however often a word is there.
+first, the line at its start, and line and column again at every eighth column it comes to;
+`<|skip|>` stands for a character that is passed over. The marks make reading local: the next
+character is never more than ten tokens behind the marks that say where it stands, however long the
+page and however often a word is there. (With the line named only at its start, a model of this size
+read the first lines of a page well and confused the later ones.)
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
 """Examples say what stands on their pages, and point at it."""
 
+from dataclasses import replace
 from random import Random
 
 import numpy as np
@@ -73,6 +74,24 @@ def test_shortening_leaves_out_only_empty_rows() -> None:
             before, after = getattr(whole, name)[row], getattr(short, name)[row]
             before, after = before[before >= 0], after[after >= 0]
             assert whole.positions[:, row, before].equal(short.positions[:, row, after])
+
+
+def test_windows_keep_positions_targets_and_what_is_looked_at() -> None:
+    maker = TaskMaker(VOCABULARY, Random(9))
+    found = [maker.window(20, 60) for _ in range(12)]
+    batch = make_batch(found, VOCABULARY)
+    whole = make_batch([replace(example, window=None) for example in found], VOCABULARY)
+    assert int(batch.visual.sum()) == int(batch.kept.sum()) < int(whole.visual.sum()) / 2
+    for row, example in enumerate(found):
+        length = example_length(example, False)
+        targets = {
+            int(p): int(t) for p, t in zip(whole.positions[0, row], whole.targets[row], strict=True)
+        }
+        text = ~batch.visual[row, :length]
+        positions = batch.positions[0, row, :length][text].tolist()
+        assert [targets[p] for p in positions] == batch.targets[row, :length][text].tolist()
+        looked_at = batch.places[row][batch.places[row] >= 0]
+        assert batch.visual[row][looked_at].all()
 
 
 def test_the_prompt_ends_where_the_first_token_is_predicted() -> None:
