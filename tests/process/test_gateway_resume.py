@@ -146,10 +146,11 @@ def test_a_worker_of_another_epoch_is_fenced() -> None:
         async with rig() as made, made.client() as client:
             await made.start_gateway()
             stale = await made.start_worker(stale_epoch=True)
+            successor = await made.start_worker()
             await made.route(stale)
             asked = asyncio.create_task(client.post("/v1/chat/completions", json=ask("x")))
             await made.until(cut=1)
-            await made.route(await made.start_worker())
+            await made.route(successor)
             assert (await asked).json()["choices"][0]["message"]["content"] == expected("x")
 
     asyncio.run(run())

@@ -37,12 +37,13 @@ def test_systemd_comes_next_then_the_clone_then_the_system() -> None:
     assert resolve(None, {}, None).runtime == Path("/run/glyph")
 
 
-def test_clones_do_not_share_a_runtime_directory(tmp_path: Path) -> None:
-    environ = {"XDG_RUNTIME_DIR": str(tmp_path)}
+def test_clones_do_not_share_a_runtime_directory() -> None:
+    session = Path("/dev")  # any short directory that exists: nothing is written
+    environ = {"XDG_RUNTIME_DIR": str(session)}
     one = resolve(None, environ, Path("/clone/one")).runtime
     two = resolve(None, environ, Path("/clone/two")).runtime
     assert one != two
-    assert one.parent == two.parent == tmp_path
+    assert one.parent == two.parent == session
     assert one == resolve(None, environ, Path("/clone/one")).runtime
 
 
