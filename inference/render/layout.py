@@ -89,7 +89,7 @@ class LineBreaker:
         plain = style.newline == "break" and style.alignment == "left"
         if simple and plain and style.horizontal_scale == 1:
             self._simple = _simple_breaker(style.font_families, style.font_size_px, style.language)
-        self.baseline_px = self._baseline_px(style)
+        self.baseline_px = _baseline_px(style)
 
     def __enter__(self) -> Self:
         return self
@@ -208,7 +208,9 @@ class LineBreaker:
         self._api.pango.pango_layout_line_get_extents(run.handle, None, byref(box))
         width: float = box.width / pango.SCALE
         free = style.text_width_px - width
-        if style.alignment == "center":
+        if free < 0 and rightward:
+            return 0.0, width  # what does not fit is space, hanging out on the right
+        if style.alignment == "center" and free > 0:
             return free / 2, width
         return (0.0 if rightward and style.alignment != "right" else free), width
 
@@ -225,14 +227,20 @@ class LineBreaker:
         api.pango_layout_set_justify(layout, style.alignment == "justify")
         return layout
 
-    def _baseline_px(self, style: Style) -> float:
-        """From the top of a line to its baseline: the first font's box, centred in the line."""
-        api = self._api.pango
-        metrics = api.pango_context_get_metrics(self._context, self._font, None)
-        ascent = api.pango_font_metrics_get_ascent(metrics) / pango.SCALE
-        descent = api.pango_font_metrics_get_descent(metrics) / pango.SCALE
-        api.pango_font_metrics_unref(metrics)
-        return float((style.line_height_px - ascent - descent) / 2 + ascent)
+
+@lru_cache(maxsize=64)
+def _baseline_px(style: Style) -> float:
+    """From the top of a line to its baseline: the first font's box, centred in the line."""
+    api = pango.library()
+    context = api.new_context(style.language)
+    font = api.new_font(style.font_families, style.font_size_px)
+    metrics = api.pango.pango_context_get_metrics(context, font, None)
+    ascent = api.pango.pango_font_metrics_get_ascent(metrics) / pango.SCALE
+    descent = api.pango.pango_font_metrics_get_descent(metrics) / pango.SCALE
+    api.pango.pango_font_metrics_unref(metrics)
+    api.pango.pango_font_description_free(font)
+    api.gobject.g_object_unref(context)
+    return float((style.line_height_px - ascent - descent) / 2 + ascent)
 
 
 def _marker_bytes(paragraph: Paragraph, position: int, text: str) -> Iterator[tuple[int, int]]:

@@ -101,9 +101,10 @@ class _Sheet:
 
     def add(self, line: Line, style: Style) -> None:
         """Count a line in."""
-        column = self.lines // style.lines_per_column
-        left = column * (style.text_width_px + style.column_gap_px)
-        self._right_px = max(self._right_px, left + line.x_px + line.width_px)
+        if style.crop_width:
+            column = self.lines // style.lines_per_column
+            left = column * (style.text_width_px + style.column_gap_px)
+            self._right_px = max(self._right_px, left + line.x_px + line.width_px)
         self.lines += 1
         self.characters += line.characters
         if line.missing:
