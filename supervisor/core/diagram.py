@@ -28,9 +28,10 @@ What never happens, asserted at every step of every simulated run:
   it pages and keeps its traffic, and is replaced no sooner than the largest backoff after it became
   ready, since what hangs serves nobody.
 
-A restart is told in these phases, those that apply: `decide`, `hold` (the gateway was told and has
-not confirmed yet; or the crash backoff runs), `drain`, `stop`, `gone`, `memory returned`, `load`,
-`warm` (the worker's own), `verify` (the checked answer), `release`.
+A restart is told in these phases, those that apply: `decide`, `hold` (the route is closed and the
+gateway has not confirmed it yet; again while the crash backoff runs), `drain`, `stop`, `gone`,
+`memory returned`, `load`, `warm` (the worker's own; 0 seconds if it fell between two looks),
+`verify` (the checked answer), `release`. Their seconds add up to `total_seconds`.
 """
 
 

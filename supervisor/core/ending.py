@@ -25,7 +25,7 @@ from supervisor.core.model import (
     Phase,
     Slot,
 )
-from supervisor.core.story import fail_loudly, page
+from supervisor.core.story import fail_loudly, page, route_closed
 from supervisor.core.turn import Turn, enter
 
 
@@ -52,7 +52,7 @@ def kill(turn: Turn, slot: Slot, generation: Generation) -> Slot:
     deadline = turn.at + turn.policy.deadlines.kill_seconds
     ended = enter(generation, Phase.KILLING, turn.at, deadline)
     ended = replace(ended, signals_sent=True, asked_at=turn.at)
-    slot = turn.put_generation(page(slot, "stop", turn.at), ended)
+    slot = turn.put_generation(page(route_closed(slot, turn.at), "stop", turn.at), ended)
     kill_and_check(turn, ended)
     return slot
 
@@ -83,7 +83,7 @@ def died(turn: Turn, slot: Slot, generation: Generation, event: Exited) -> None:
     if generation.exit is not None:
         return
     slot = _account(turn, slot, generation, event.exit)
-    slot = page(slot, "gone", turn.at)
+    slot = page(route_closed(slot, turn.at), "gone", turn.at)
     if generation.phase is Phase.KILLING:
         ended = replace(generation, exit=event.exit)
         settle(turn, turn.put_generation(slot, ended), ended)

@@ -8,7 +8,7 @@ from supervisor.core.events import HealthRead, Outcome, Spawned, Tick, WarmUpDon
 from supervisor.core.failing import fail
 from supervisor.core.model import Cause, Evidence, Generation, Kind, Phase, Slot
 from supervisor.core.names import epoch_of
-from supervisor.core.story import finish, page, recover
+from supervisor.core.story import finish, page, recover, warmed
 from supervisor.core.turn import Turn, enter
 
 
@@ -50,7 +50,7 @@ def note_loading(turn: Turn, slot: Slot, generation: Generation, event: HealthRe
     elif event.status == "ready":
         deadline = turn.at + turn.policy.deadlines.warm_seconds
         warming = enter(generation, Phase.WARMING, turn.at, deadline)
-        turn.put_generation(page(slot, "verify", turn.at), warming)
+        turn.put_generation(page(warmed(slot, turn.at), "verify", turn.at), warming)
         turn.emit(WarmUp(warming))
 
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from supervisor.core.effects import Alert, Record, Severity
-from supervisor.core.model import Evidence, PhaseTime, Replacement, Slot
+from supervisor.core.model import Evidence, Kind, PhaseTime, Replacement, Slot
 from supervisor.core.turn import Turn
 
 MAX_PHASES = 30
@@ -38,6 +38,23 @@ def page(slot: Slot, name: str, at: float) -> Slot:
     if slot.replacement is None:
         return slot
     return replace(slot, replacement=turn_page(slot.replacement, name, at))
+
+
+def warmed(slot: Slot, at: float) -> Slot:
+    """The slot whose worker has warmed itself, be it between two looks: `warm` is always told."""
+    replacement = slot.replacement
+    if replacement is None or replacement.phase_name != "load":
+        return slot
+    return page(slot, "warm", at)
+
+
+def route_closed(slot: Slot, at: float) -> Slot:
+    """The slot whose serving worker was lost at once: its requests are held from here on."""
+    replacement, generation = slot.replacement, slot.generation
+    served = slot.kind is Kind.WORKER and generation is not None and generation.ready_at is not None
+    if replacement is None or replacement.phase_name != "decide" or not served:
+        return slot
+    return page(slot, "hold", at)
 
 
 def decided(turn: Turn, slot: Slot, epoch: str) -> None:

@@ -84,6 +84,7 @@ def test_restart_of_a_loading_worker_starts_it_again() -> None:
         "gone",
         "memory returned",
         "load",
+        "warm",
         "verify",
         "release",
     ]

@@ -31,13 +31,16 @@ def test_a_kill_from_outside_is_answered_at_once() -> None:
     (restart,) = stage.records("restart")
     assert [(phase.name, phase.seconds) for phase in restart.phases] == [
         ("decide", 0.0),
+        ("hold", 0.0),
         ("gone", 0.5),
         ("memory returned", 0.5),
         ("load", 3.0),
+        ("warm", 0.0),
         ("verify", 0.0),
         ("release", 0.0),
     ]
     evidence = dict(restart.evidence)
+    assert sum(phase.seconds for phase in restart.phases) == evidence["total_seconds"]
     assert evidence["signal"] == 9
     assert evidence["phase"] == "ready"
     assert evidence["backoff_seconds"] == 0.0
@@ -103,7 +106,7 @@ def test_each_further_crash_waits_longer_and_people_are_told_at_the_third() -> N
     resolved = [alert for alert in only(stage.effects, Alert) if alert.resolved]
     assert [alert.key for alert in resolved] == ["failure:worker-0"] * 2
     phases = [phase.name for phase in stage.records("restart")[-1].phases]
-    assert phases[:4] == ["decide", "gone", "memory returned", "hold"]
+    assert phases[:5] == ["decide", "hold", "gone", "memory returned", "hold"]
 
 
 def test_a_stable_run_forgives() -> None:

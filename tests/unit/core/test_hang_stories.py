@@ -57,7 +57,7 @@ def test_a_hang_is_found_and_cured_with_its_evidence() -> None:
     stage.up()
     (restart,) = stage.records("restart")
     assert restart.cause is Cause.HANG
-    assert [phase.name for phase in restart.phases][:3] == ["decide", "stop", "gone"]
+    assert [phase.name for phase in restart.phases][:4] == ["decide", "hold", "stop", "gone"]
 
 
 def test_a_stopped_process_hangs_but_its_requests_are_not_blamed() -> None:
