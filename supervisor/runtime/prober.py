@@ -18,7 +18,7 @@ from supervisor.core.events import HealthRead, InFlightRead, Outcome, ProgressRe
 from supervisor.core.model import Phase, State
 from supervisor.probes.health import GatewayReading, read_gateway, read_health
 from supervisor.probes.process import ProcessReading, read_process
-from supervisor.probes.progress import read_progress
+from supervisor.probes.progress import process_state, read_progress
 from supervisor.runtime import clock
 from supervisor.runtime.gateway_link import GatewayLink
 from supervisor.runtime.layout import GATEWAY
@@ -67,15 +67,15 @@ class Prober:
         for child in self.world.children:
             if child.exit is not None:
                 continue
+            self._start(
+                "progress", child.epoch, probing.tick_seconds, partial(self._progress, child)
+            )
             if child.slot == GATEWAY:
                 period = _EAGER_SECONDS if eager else probing.tick_seconds
                 self._start("gateway", child.epoch, period, partial(self._gateway, child))
                 continue
             period = _EAGER_SECONDS if child.epoch in eager else probing.health_seconds
             self._start("health", child.epoch, period, partial(self._health, child))
-            self._start(
-                "progress", child.epoch, probing.tick_seconds, partial(self._progress, child)
-            )
         self._start("walk", "", _WALK_SECONDS, self._walk)
         self._start("costs", "", _COSTS_SECONDS, self._costs)
         self._start("rotate", "", _ROTATE_SECONDS, self._rotate)
@@ -105,6 +105,13 @@ class Prober:
         self.world.post(HealthRead(clock.now(), child.epoch, reading.outcome, reading.status))
 
     async def _progress(self, child: Child) -> None:
+        if child.slot == GATEWAY:
+            # It has no engine: whether the process is stopped is all there is to see.
+            letter = process_state(child.identity.pid)
+            self.world.post(
+                ProgressRead(clock.now(), child.epoch, Outcome.OK, process_state=letter)
+            )
+            return
         reading = read_progress(child.socket, child.epoch, child.identity.pid)
         self.world.post(
             ProgressRead(

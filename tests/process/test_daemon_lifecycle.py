@@ -71,9 +71,11 @@ def test_crash_is_repaired_and_explained(rig: SupervisorRig) -> None:
     assert restart["evidence"]["old_epoch"] == before["epoch"]
     assert restart["evidence"]["signal"] == 9
     names = [phase["name"] for phase in restart["phases"]]
-    assert names[0] == "decide"
-    assert "load" in names
-    assert "verify" in names
+    assert names == [
+        "decide", "hold", "gone", "memory returned", "load", "warm", "verify", "release",
+    ]  # fmt: skip
+    total = sum(phase["seconds"] for phase in restart["phases"])
+    assert total == pytest.approx(restart["evidence"]["total_seconds"], abs=0.01)
     assert rig.ask(status)["choices"][0]["finish_reason"]
     assert not any(rig.directories.runtime.glob(f"w0-{before['epoch'][:8]}*"))
 
@@ -111,6 +113,21 @@ def test_stopped_worker_is_found_as_a_hang(rig: SupervisorRig) -> None:
     assert restart["cause"] == "hang"
     assert restart["evidence"]["process_state"] == "T"
     assert not alive(before["pid"])
+
+
+def test_stopped_gateway_is_found_by_its_state_not_by_its_silence(rig: SupervisorRig) -> None:
+    status = rig.start()
+    os.kill(status["gateway"]["pid"], signal.SIGSTOP)
+    after = rig.until(
+        lambda now: (
+            now["state"] == "serving" and now["gateway"]["epoch"] != status["gateway"]["epoch"]
+        )
+    )
+    assert after["gateway"]["url"] == status["gateway"]["url"]
+    (failure,) = rig.events("failure")
+    assert failure["evidence"]["process_state"] == "T"
+    assert failure["evidence"]["deadline_seconds"] == 3.0
+    assert rig.ask(after)["choices"][0]["finish_reason"]
 
 
 def test_killed_gateway_is_replaced_on_the_same_socket(rig: SupervisorRig) -> None:
