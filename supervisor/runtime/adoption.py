@@ -6,7 +6,8 @@ started: two workers on one GPU are worse than none.
 """
 
 import logging
-from collections.abc import Iterable
+import time
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from supervisor.store.events import wall_now
 from supervisor.store.journal import Journal
 
 _LOG = logging.getLogger(__name__)
+_EXEC_SECONDS = 0.5
+_POLL_SECONDS = 0.02
 _ONCE_READY = (Phase.READY, Phase.DRAINING, Phase.STOPPING)
 
 
@@ -41,8 +44,8 @@ class Survey:
 
 def survey(layout: Layout, journal: Journal) -> Survey:
     """Compare the journal with /proc. Reads, changes nothing."""
-    leftovers = {found.epoch: found for found in find_leftovers(layout.directories.runtime)}
     memories = {child.epoch: child for child in journal.children()}
+    leftovers = _find(layout.directories.runtime, tuple(memories.values()))
     if journal.is_new:
         memories |= {child.epoch: child for child in _marked(leftovers.values())}
     newest: dict[str, ChildMemory] = {}
@@ -59,11 +62,37 @@ def survey(layout: Layout, journal: Journal) -> Survey:
         else:
             living.append(found)
             leftovers.pop(child.epoch)
-    for child in dead:
-        # Its main process is dead; what is left of its tree is killed by the core's own order.
-        leftovers.pop(child.epoch, None)
+    # Their main process is dead; what is left of the tree is killed by the core's own order.
+    dead = [_with_root(child, leftovers.pop(child.epoch, None)) for child in dead]
     stale = tuple(child for child in memories.values() if child not in newest.values())
     return Survey(tuple(living), tuple(dead), tuple(leftovers.values()), stale)
+
+
+def _find(runtime: Path, memories: Collection[ChildMemory]) -> dict[str, Leftover]:
+    """All leftovers by epoch, after a moment of patience with those that must be about to show up.
+
+    A supervisor killed while it starts a child leaves a process that has not its arguments yet.
+    """
+    deadline = time.monotonic() + _EXEC_SECONDS
+    while True:
+        found = {leftover.epoch: leftover for leftover in find_leftovers(runtime)}
+        awaited = (child for child in memories if child.epoch not in found and _may_live(child))
+        if next(awaited, None) is None or time.monotonic() > deadline:
+            return found
+        time.sleep(_POLL_SECONDS)
+
+
+def _may_live(child: ChildMemory) -> bool:
+    if child.identity is None:
+        return child.phase is Phase.SPAWNED
+    return is_alive(child.identity)
+
+
+def _with_root(child: ChildMemory, left: Leftover | None) -> ChildMemory:
+    """The dead child; if nobody ever knew who it was, by the oldest process it left."""
+    if child.identity is not None or left is None:
+        return child
+    return replace(child, identity=left.root)
 
 
 def _marked(leftovers: Iterable[Leftover]) -> Iterable[ChildMemory]:
@@ -137,6 +166,7 @@ def news(world: World, result: Survey) -> list[Event]:
                 memory.phase,
                 ready_at,
                 _replacement(slots, memory),
+                memory.end_cause,
             )
         )
     for memory in result.dead:
@@ -147,10 +177,12 @@ def news(world: World, result: Survey) -> list[Event]:
                 memory.slot,
                 memory.epoch,
                 memory.number,
-                ExitReport() if child is None or child.exit is None else child.exit,
+                memory.exit or (None if child is None else child.exit) or ExitReport(),
                 memory.ready_at is not None,
                 _replacement(slots, memory),
                 None if child is None else child.identity,
+                memory.exit is not None,
+                memory.end_cause,
             )
         )
     return events

@@ -4,9 +4,19 @@ clock.
 
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
-from supervisor.core.model import Cause, Identity, Phase, PhaseTime, Replacement, Slot, Want
+from supervisor.core.model import (
+    Cause,
+    ExitReport,
+    Generation,
+    Identity,
+    Phase,
+    PhaseTime,
+    Replacement,
+    Slot,
+    Want,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +62,42 @@ class ChildMemory:
     spawned_at: str
     identity: Identity | None = None
     ready_at: float | None = None
+    end_cause: Cause | None = None
+    """Why it was being ended, if it was."""
+    exit: ExitReport | None = None
+    """How it ended; known means that the death is accounted for in the slot's memory."""
+
+
+def updated(child: ChildMemory, generation: Generation) -> ChildMemory:
+    """What is known of a child after a step of the core."""
+    return replace(
+        child,
+        phase=generation.phase,
+        identity=generation.identity or child.identity,
+        ready_at=generation.ready_at,
+        end_cause=generation.end_cause,
+        exit=generation.exit,
+    )
+
+
+def encode_ending(child: ChildMemory) -> str | None:
+    """The end of a child as one column; None while nobody ended it and it has not died."""
+    if child.end_cause is None and child.exit is None:
+        return None
+    how = None if child.exit is None else asdict(child.exit)
+    return json.dumps({"end_cause": child.end_cause, "exit": how})
+
+
+def decode_ending(text: str | None) -> tuple[Cause | None, ExitReport | None]:
+    """Inverse of `encode_ending`; ValueError, KeyError or TypeError if damaged."""
+    if text is None:
+        return None, None
+    data = json.loads(text)
+    cause, how = data["end_cause"], data["exit"]
+    return (
+        None if cause is None else Cause(cause),
+        None if how is None else ExitReport(**how),
+    )
 
 
 def encode_slot(slot: Slot, clock: Clock) -> str:

@@ -14,14 +14,17 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
-from supervisor.core.effects import Record
-from supervisor.core.model import Generation, Identity, Phase, Slot
+from supervisor.core.effects import Record, Remember
+from supervisor.core.model import Identity, Phase, Slot
 from supervisor.store.codec import (
     ChildMemory,
     SlotMemory,
     clock_now,
+    decode_ending,
     decode_slot,
+    encode_ending,
     encode_slot,
+    updated,
 )
 from supervisor.store.events import COLUMNS, Event, event_from, event_of, row_of, wall_now
 from supervisor.store.schema import open_database
@@ -34,7 +37,7 @@ _TERMS = 1000
 _TRIM_EVERY = 200
 _CLOSE_SECONDS = 5.0
 _CHILD_COLUMNS = (
-    "epoch, slot, number, phase, socket, spawned_at, boot_id, pid, start_ticks, ready_at"
+    "epoch, slot, number, phase, socket, spawned_at, boot_id, pid, start_ticks, ready_at, ending"
 )
 
 
@@ -74,6 +77,22 @@ class Journal:
 
     def append(self, record: Record) -> "Future[bool]":
         """Write one event, durably: it may be the reason of what is done next."""
+        return self.write([record])
+
+    def write(self, effects: "Sequence[Record | Remember]") -> "Future[bool]":
+        """Write events and memories in one transaction: all of them survive a crash, or none.
+
+        A restart told as finished but remembered as under way would be told, and done, again.
+        """
+        statements: list[Statement] = []
+        for effect in effects:
+            if isinstance(effect, Record):
+                statements += self._event_statements(effect)
+            else:
+                statements += self._memory_statements(effect.slot)
+        return self._writer.submit(Work(statements, durable=True))
+
+    def _event_statements(self, record: Record) -> list[Statement]:
         event = event_of(record, next(self._ids))
         self._events.append(event)
         marks = ", ".join("?" * 9)
@@ -83,7 +102,7 @@ class Journal:
         number = event["id"]
         if isinstance(number, int) and number % _TRIM_EVERY == 0:
             statements.append(("DELETE FROM events WHERE id <= ?", (number - RETENTION,)))
-        return self._writer.submit(Work(statements, durable=True))
+        return statements
 
     def events(self, *, limit: int, after: int) -> list[Event]:
         """Oldest first: the newest `limit` when `after` is 0, else the next ones after that id."""
@@ -97,14 +116,17 @@ class Journal:
 
     def remember(self, slot: Slot) -> "Future[bool]":
         """Keep a slot's memory and the state of its generation."""
+        return self.write([Remember(slot)])
+
+    def _memory_statements(self, slot: Slot) -> list[Statement]:
         self._slots[slot.name] = encode_slot(slot, clock_now(self._boot_id))
         statements: list[Statement] = [self._slot_statement(slot.name)]
         generation = slot.generation
         known = None if generation is None else self._children.get(generation.epoch)
         if generation is not None and known is not None:
-            self._children[known.epoch] = _updated(known, generation)
+            self._children[known.epoch] = updated(known, generation)
             statements.append(_child_statement(self._children[known.epoch]))
-        return self._writer.submit(Work(statements, durable=True))
+        return statements
 
     def intend(self, slot: str, epoch: str, number: int, socket: Path) -> "Future[bool]":
         """Write down that a process is about to exist."""
@@ -214,21 +236,13 @@ def read_events(path: Path, *, limit: int, after: int) -> list[Event]:
     return select_events([event_from(row) for row in reversed(rows)], limit=limit, after=after)
 
 
-def _updated(child: ChildMemory, generation: Generation) -> ChildMemory:
-    return replace(
-        child,
-        phase=generation.phase,
-        identity=generation.identity or child.identity,
-        ready_at=generation.ready_at,
-    )
-
-
 def _child_statement(child: ChildMemory) -> Statement:
     identity = child.identity
     named = (None, None, None)
     values = named if identity is None else (identity.boot_id, identity.pid, identity.start_ticks)
+    marks = ", ".join("?" * 11)
     return (
-        f"INSERT OR REPLACE INTO children ({_CHILD_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        f"INSERT OR REPLACE INTO children ({_CHILD_COLUMNS}) VALUES ({marks})",
         (
             child.epoch,
             child.slot,
@@ -238,15 +252,21 @@ def _child_statement(child: ChildMemory) -> Statement:
             child.spawned_at,
             *values,
             child.ready_at,
+            encode_ending(child),
         ),
     )
 
 
 def _child_from(
-    row: tuple[str, str, int, str, str, str, str | None, int | None, int | None, float | None],
+    row: tuple[
+        str, str, int, str, str, str, str | None, int | None, int | None, float | None, str | None
+    ],
 ) -> ChildMemory:
-    epoch, slot, number, phase, socket, spawned_at, boot_id, pid, start_ticks, ready_at = row
+    epoch, slot, number, phase, socket, spawned_at, boot_id, pid, start_ticks, ready_at, end = row
     identity = None
     if boot_id is not None and pid is not None and start_ticks is not None:
         identity = Identity(boot_id, pid, start_ticks)
-    return ChildMemory(slot, epoch, number, Phase(phase), socket, spawned_at, identity, ready_at)
+    end_cause, how = decode_ending(end)
+    return ChildMemory(
+        slot, epoch, number, Phase(phase), socket, spawned_at, identity, ready_at, end_cause, how
+    )

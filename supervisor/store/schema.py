@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-VERSION = 1
+VERSION = 2
 _WAIT_SECONDS = 5.0
 
 _TABLES = """
@@ -18,7 +18,7 @@ CREATE TABLE IF NOT EXISTS slots (name TEXT PRIMARY KEY, memory TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS children (
     epoch TEXT PRIMARY KEY, slot TEXT NOT NULL, number INTEGER NOT NULL, phase TEXT NOT NULL,
     socket TEXT NOT NULL, spawned_at TEXT NOT NULL, boot_id TEXT, pid INTEGER, start_ticks INTEGER,
-    ready_at REAL
+    ready_at REAL, ending TEXT
 );
 CREATE TABLE IF NOT EXISTS terms (term INTEGER PRIMARY KEY, at TEXT NOT NULL, pid INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS answers (
@@ -88,6 +88,9 @@ def _prepare(connection: sqlite3.Connection) -> None:
     if verdict != "ok":
         raise damage(verdict)
     connection.executescript(_TABLES)
+    columns = {row[1] for row in connection.execute("PRAGMA table_info(children)")}
+    if "ending" not in columns:  # schema 1 had none
+        connection.execute("ALTER TABLE children ADD COLUMN ending TEXT")
     connection.execute(f"PRAGMA user_version={VERSION}")
 
 

@@ -11,7 +11,18 @@ from pathlib import Path
 import httpx
 import pytest
 
-from supervisor.child.procfs import read_stat
+from supervisor.child.procfs import boot_id, read_stat
+from supervisor.core.model import (
+    Cause,
+    ExitReport,
+    Generation,
+    Identity,
+    Kind,
+    Phase,
+    Replacement,
+    Slot,
+)
+from supervisor.store.journal import Journal
 from tests.process.supervisor_rig import Json, SupervisorRig, supervisor_rig
 
 
@@ -130,6 +141,34 @@ def test_unknown_leftover_is_killed_before_anything_is_started(rig: SupervisorRi
         stranger.wait()
 
 
+def test_process_that_was_never_identified_does_not_outlive_the_boot(rig: SupervisorRig) -> None:
+    """Its supervisor died right after the fork, and so did its main process: a fork is left."""
+    rig.directories.runtime.mkdir(parents=True)
+    rig.directories.state.mkdir(parents=True)
+    epoch, socket = "9" * 32, rig.directories.runtime / "w0-99999999.sock"
+    journal = Journal(rig.directories.journal, boot_id())
+    journal.next_term()[1].result()
+    journal.intend("worker-0", epoch, 7, socket).result()
+    journal.close()
+    code = "import os, sys, time; os.fork() and os._exit(0); print(os.getpid()); "
+    code += "sys.stdout.flush(); time.sleep(300)"
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code, "--epoch", epoch, "--socket", str(socket)],
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert parent.stdout is not None
+    orphan = int(parent.stdout.readline())
+    parent.wait()
+    parent.stdout.close()
+    try:
+        assert rig.start()["workers"][0]["generation"] == 8
+        assert not alive(orphan)
+    finally:
+        if alive(orphan):
+            os.kill(orphan, signal.SIGKILL)
+
+
 def test_identity_recorded_for_a_reused_pid_is_not_believed(rig: SupervisorRig) -> None:
     """The journal's pid belongs to somebody else now: that process must not be touched."""
     first = rig.start()
@@ -184,6 +223,56 @@ def test_restart_cut_short_by_the_supervisors_death_is_finished(rig: SupervisorR
     assert after["workers"][0]["generation"] == 2
     (restart,) = rig.events("restart")
     assert restart["reason"] == "cut short"
+
+
+@pytest.mark.parametrize(
+    ("cause", "end_cause", "report"),
+    [
+        (Cause.HANG, Cause.HANG, None),
+        (Cause.OPERATOR, Cause.OPERATOR, None),
+        (Cause.CRASH, None, ExitReport(signal=11)),
+    ],
+    ids=["hang", "operator", "crash"],
+)
+def test_supervisor_killed_during_a_restart_counts_no_crash_twice(
+    rig: SupervisorRig, cause: Cause, end_cause: Cause | None, report: ExitReport | None
+) -> None:
+    """It died after its decision was durable; the worker it was ending is dead by now."""
+    epoch = "9" * 32
+    replacement = Replacement("d1", cause, "why", "ada", (), epoch, 1.0, "stop", 1.0)
+    gone = Identity(boot_id(), dead_pid(), 1)
+    dying = Generation(
+        epoch, 7, Phase.KILLING, 1.0, None, gone, ready_at=1.0, end_cause=end_cause, exit=report
+    )
+    slot = Slot(
+        "worker-0",
+        Kind.WORKER,
+        generation=dying,
+        generations=7,
+        crashes_in_row=1,
+        replacement=replacement,
+    )
+    rig.directories.state.mkdir(parents=True)
+    journal = Journal(rig.directories.journal, boot_id())
+    journal.intend("worker-0", epoch, 7, rig.directories.runtime / "w0-99999999.sock")
+    journal.remember(slot).result()
+    journal.close()
+    status = rig.start()
+    assert status["workers"][0]["generation"] == 8
+    (death,) = rig.events("death")
+    assert (death["cause"], death["epoch"]) == (cause.value, epoch)
+    (restart,) = rig.events("restart")
+    assert restart["evidence"]["decision"] == "d1"
+    rig.kill()
+    journal = Journal(rig.directories.journal, boot_id())
+    assert {memory.name: memory.crashes_in_row for memory in journal.slots()}["worker-0"] == 1
+    journal.close()
+
+
+def dead_pid() -> int:
+    process = subprocess.Popen(["/bin/true"])
+    process.wait()
+    return process.pid
 
 
 def test_changed_address_replaces_the_gateway(rig: SupervisorRig) -> None:

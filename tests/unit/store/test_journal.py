@@ -11,6 +11,7 @@ import pytest
 from supervisor.core.effects import Record
 from supervisor.core.model import (
     Cause,
+    ExitReport,
     Generation,
     Identity,
     Kind,
@@ -147,6 +148,33 @@ def test_slots_and_children_survive(journal: Journal, tmp_path: Path) -> None:
     last = reopened(again, tmp_path)
     assert last.children() == ()
     last.close()
+
+
+def test_the_end_of_a_child_survives(journal: Journal, tmp_path: Path) -> None:
+    report = ExitReport(code=75, reported="lost the GPU")
+    journal.intend("worker-0", "e1", 3, Path("/run/w0-e1.sock"))
+    for ended in (
+        Generation("e1", 3, Phase.KILLING, 1.0, None, IDENTITY, end_cause=Cause.HANG),
+        Generation("e1", 3, Phase.KILLING, 1.0, None, IDENTITY, exit=report),
+    ):
+        journal.remember(Slot("worker-0", Kind.WORKER, generation=ended)).result()
+        journal = reopened(journal, tmp_path)
+        (child,) = journal.children()
+        assert (child.end_cause, child.exit) == (ended.end_cause, ended.exit)
+    journal.close()
+
+
+def test_a_journal_of_the_first_schema_is_carried_on(journal: Journal, tmp_path: Path) -> None:
+    journal.intend("worker-0", "e1", 3, Path("/run/w0-e1.sock")).result()
+    journal.close()
+    with sqlite3.connect(tmp_path / "journal.db") as database:
+        database.execute("ALTER TABLE children DROP COLUMN ending")
+        database.execute("PRAGMA user_version=1")
+    database.close()
+    again = Journal(tmp_path / "journal.db", BOOT)
+    assert again.problem == ""
+    assert [child.epoch for child in again.children()] == ["e1"]
+    again.close()
 
 
 def test_times_of_another_boot_are_moved_by_the_wall_clock() -> None:
