@@ -111,24 +111,26 @@ class Reactor:
         return effects
 
     async def _perform(self, effects: Iterable[Effect]) -> None:
-        pending: list[Future[bool]] = []
+        """Effects in order; what is to be written before an act goes into one transaction, so that
+        a crash between two of them cannot leave half of a decision behind.
+        """
+        unwritten: list[Record | Remember] = []
         for effect in effects:
-            match effect:
-                case Record():
-                    pending.append(self._journal.append(effect))
+            if isinstance(effect, Record | Remember):
+                if isinstance(effect, Record):
                     _LOG.info("%s %s %s", effect.kind, effect.slot, effect.reason)
-                    continue
-                case Remember():
-                    pending.append(self._journal.remember(effect.slot))
-                    continue
-                case Spawn():
-                    pending.append(self._hands.intend(effect))
-                case Quit():
-                    self._quit = True
-            if pending:
-                await self._written(pending[-1])
-                pending.clear()
+                unwritten.append(effect)
+                continue
+            written = self._journal.write(unwritten) if unwritten else None
+            unwritten.clear()
+            if isinstance(effect, Spawn):
+                written = self._hands.intend(effect)
+            if written is not None:
+                await self._written(written)
+            self._quit = self._quit or isinstance(effect, Quit)
             self._hands.perform(effect)
+        if unwritten:
+            self._journal.write(unwritten)
 
     async def _written(self, last: "Future[bool]") -> None:
         """Wait for the newest write (the journal keeps their order), unless the disk is known to

@@ -1,20 +1,23 @@
 """The order of effects, and a disk that hangs."""
 
 import asyncio
+import json
+import sqlite3
 from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
 
 from supervisor.core import effects as fx
-from supervisor.core.events import Booted, Spawned, StopAsked
+from supervisor.core.events import Booted, Spawned, StopAsked, WarmUpDone
 from supervisor.core.machine import initial
 from supervisor.core.model import Identity, Kind, State
 from supervisor.core.policy import Policy
 from supervisor.runtime import clock, reactor
 from supervisor.runtime.reactor import Hands, Mailbox, Pace, Reactor
-from supervisor.store.journal import Journal
-from supervisor.store.writer import Work
+from supervisor.store.journal import Journal, read_events
+from supervisor.store.writer import Work, Writer
+from tests.unit.core.stage import Stage
 
 PACE = Pace(Policy(), tick_seconds=0.05)
 SLOTS = [("gateway", Kind.GATEWAY), ("worker-0", Kind.WORKER)]
@@ -70,6 +73,61 @@ def test_intent_is_durable_before_the_process(journal: Journal, tmp_path: Path) 
 
     asyncio.run(play())
     journal.close()
+
+
+def told_and_remembered(path: Path) -> tuple[list[object], list[object]]:
+    """Decisions whose restart is told as finished, and those remembered as under way."""
+    told = [event["evidence"] for event in read_events(path, limit=99, after=0)]
+    database = sqlite3.connect(path)
+    try:
+        rows = database.execute("SELECT memory FROM slots").fetchall()
+    finally:
+        database.close()
+    open_ = [json.loads(row[0])["replacement"] for row in rows]
+    return (
+        [evidence["decision"] for evidence in told if "old_epoch" in evidence],  # type: ignore[index,operator]
+        [replacement["decision"] for replacement in open_ if replacement is not None],
+    )
+
+
+def test_no_crash_point_has_a_restart_both_finished_and_under_way(
+    journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A supervisor can only die between two transactions: look at the file after each of them."""
+    stage = Stage()
+    stage.all_up()
+    stage.ask(decision="d1")
+    stage.tick(0.5)
+    stage.in_flight("worker-0", 0)
+    stage.exit("worker-0", code=0)
+    stage.bury("worker-0")
+    stage.load()
+    stage.health("worker-0", "ready")
+    points: list[tuple[list[object], list[object]]] = []
+    write = Writer._write
+
+    def look(self: Writer, work: Work) -> bool:
+        written = write(self, work)
+        points.append(told_and_remembered(tmp_path / "journal.db"))
+        return written
+
+    monkeypatch.setattr(Writer, "_write", look)
+
+    async def play() -> None:
+        scene = Scene(journal)
+        hands = Hands(scene.intend, scene.performed.append, scene.after_tick)
+        scene.reactor = Reactor(stage.state, PACE, journal, scene.mailbox, hands)
+        journal.remember(stage.slot()).result()
+        scene.mailbox.post(WarmUpDone(clock.now(), stage.epoch(), ok=True, detail=""))
+        task = asyncio.create_task(scene.reactor.run())
+        await scene.until_performed(fx.SetRoutes, 1)
+        task.cancel()
+
+    asyncio.run(play())
+    journal.close()
+    assert points[0] == ([], ["d1"])
+    assert points[-1] == (["d1"], [])
+    assert not any(set(told) & set(remembered) for told, remembered in points)
 
 
 def test_quit_ends_the_loop(journal: Journal) -> None:
