@@ -1,6 +1,7 @@
 """What /proc says about processes, read without trusting a bare pid."""
 
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -10,6 +11,8 @@ from supervisor.core.model import Identity
 
 _PROC = Path("/proc")
 _DEAD = "ZX"
+_EXEC_TRIES = 10
+_EXEC_SECONDS = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +69,27 @@ def snapshot() -> dict[int, Stat]:
 
 
 def command_line(pid: int) -> tuple[str, ...]:
-    """Arguments of a process; empty for kernel threads, zombies and dead ones."""
-    try:
-        raw = (_PROC / str(pid) / "cmdline").read_bytes()
-    except OSError:
-        return ()
+    """Arguments of a process; empty for kernel threads, zombies and dead ones.
+
+    In the middle of an exec they are empty too, for less than a millisecond: worth a short wait.
+    """
+    for _ in range(_EXEC_TRIES):
+        try:
+            raw = (_PROC / str(pid) / "cmdline").read_bytes()
+        except OSError:
+            return ()
+        if raw or not _has_program(pid):
+            break
+        time.sleep(_EXEC_SECONDS)
     return tuple(part.decode(errors="replace") for part in raw.split(b"\0")[:-1])
+
+
+def _has_program(pid: int) -> bool:
+    try:
+        (_PROC / str(pid) / "exe").readlink()
+    except OSError:
+        return False
+    return True
 
 
 def has_environment(pid: int, entry: str) -> bool:

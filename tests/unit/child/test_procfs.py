@@ -2,7 +2,8 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -96,11 +97,19 @@ def signal_arrived(pidfd: int) -> bool:
     return dead
 
 
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
 def test_arguments_and_environment_of_another_process() -> None:
     process = subprocess.Popen(["/bin/sleep", "300"], env={"GLYPH_EPOCH": "abc"})
     try:
+        # Popen returns as soon as exec has begun, the kernel fills in the arguments a moment later.
+        until(lambda: procfs.has_environment(process.pid, "GLYPH_EPOCH=abc"))
         assert procfs.command_line(process.pid) == ("/bin/sleep", "300")
-        assert procfs.has_environment(process.pid, "GLYPH_EPOCH=abc")
         assert not procfs.has_environment(process.pid, "GLYPH_EPOCH=ab")
     finally:
         process.kill()
