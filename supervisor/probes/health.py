@@ -2,15 +2,13 @@
 4 and 5).
 """
 
-import asyncio
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx
-
 from supervisor.core.events import Outcome
-from supervisor.probes.client import open_client, outcome_of
+from supervisor.probes.client import BrokenAnswerError, ask, outcome_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +71,15 @@ async def _get_json(
     socket: Path, path: str, term: int, timeout_seconds: float
 ) -> tuple[Outcome, dict[str, object]]:
     try:
-        async with asyncio.timeout(timeout_seconds), open_client(socket, term) as client:
-            answer = await client.get(path)
+        answer = await ask(socket, "GET", path, term=term, timeout_seconds=timeout_seconds)
     except TimeoutError:
         return Outcome.TIMEOUT, {}
-    except httpx.HTTPError as error:
+    except (OSError, BrokenAnswerError) as error:
         return outcome_of(error), {}
-    if answer.status_code not in (200, 503):
+    if answer.status not in (200, 503):
         return Outcome.FAILED, {}
     try:
-        data = answer.json()
+        data = json.loads(answer.body)
     except ValueError:
         return Outcome.FAILED, {}
     return (Outcome.OK, data) if isinstance(data, dict) else (Outcome.FAILED, {})

@@ -7,9 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
-
-from supervisor.probes.client import open_client
+from supervisor.probes.client import BrokenAnswerError, ask
 from supervisor.runtime import clock
 
 _LOG = logging.getLogger(__name__)
@@ -126,10 +124,9 @@ async def call(
 ) -> bool:
     """One control call within a deadline; True when the gateway took it, refusals are logged."""
     try:
-        async with asyncio.timeout(_CALL_SECONDS), open_client(control, term) as client:
-            answer = await client.request(method, path, json=body)
-    except (TimeoutError, httpx.HTTPError):
+        answer = await ask(control, method, path, body, term=term, timeout_seconds=_CALL_SECONDS)
+    except (OSError, BrokenAnswerError):  # a TimeoutError is an OSError
         return False
     if not answer.is_success:
-        _LOG.error("the gateway answered %s to %s: %.200s", answer.status_code, path, answer.text)
+        _LOG.error("the gateway answered %s to %s: %.200r", answer.status, path, answer.body)
     return answer.is_success

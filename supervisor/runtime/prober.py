@@ -28,7 +28,7 @@ _LOG = logging.getLogger(__name__)
 _BEAT_SECONDS = 0.1
 _EAGER_SECONDS = 0.2
 """Period of looks at what is about to change: a loading worker, a drain."""
-_WALK_SECONDS = 2.0
+_WALK_SECONDS = 5.0
 _ROTATE_SECONDS = 10.0
 _COSTS_SECONDS = 5.0
 _CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
