@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from supervisor.core.causes import BY_US, cause_of
 from supervisor.core.effects import Record
-from supervisor.core.ending import died, kill_and_check, move_and_signal
+from supervisor.core.ending import bury_again, died, kill_and_check, move_and_signal
 from supervisor.core.events import Adopted, Booted, Exited, FoundDead, Remembered
 from supervisor.core.model import Cause, Evidence, Generation, Kind, Phase, Replacement, Slot
 from supervisor.core.story import finish
@@ -147,7 +147,7 @@ def _bury(turn: Turn, slot: Slot, event: FoundDead) -> None:
     generation = Generation(
         epoch=event.epoch,
         number=event.number,
-        phase=Phase.STOPPING if ended_by_us else Phase.LOADING,
+        phase=_phase_of_dead(event, ended_by_us=ended_by_us),
         entered_at=turn.at,
         deadline=turn.at + turn.policy.deadlines.kill_seconds,
         identity=event.identity,
@@ -161,6 +161,12 @@ def _bury(turn: Turn, slot: Slot, event: FoundDead) -> None:
     turn.put(replace(slot, generations=max(slot.generations, event.number)))
 
 
+def _phase_of_dead(event: FoundDead, *, ended_by_us: bool) -> Phase:
+    if event.accounted:
+        return Phase.KILLING
+    return Phase.STOPPING if ended_by_us else Phase.LOADING
+
+
 def _resume(turn: Turn, event: Booted) -> None:
     """All leftovers are known: repeat the unfinished acts, and bury the dead."""
     turn.state = replace(turn.state, booted=True, term=event.term)
@@ -170,7 +176,9 @@ def _resume(turn: Turn, event: Booted) -> None:
         generation = slot.generation
         if generation is None:
             continue
-        if generation.exit is not None:
+        if generation.exit is not None and generation.phase is Phase.KILLING:
+            bury_again(turn, slot, generation)
+        elif generation.exit is not None:
             news = Exited(event.at, generation.epoch, generation.exit)
             died(turn, slot, replace(generation, exit=None), news)
         elif generation.phase is Phase.STOPPING:

@@ -100,16 +100,31 @@ def _account(turn: Turn, slot: Slot, generation: Generation, report: ExitReport)
     reason = f"ended by us: {cause.value}" if cause in BY_US else _how(report)
     evidence = _death_evidence(turn, generation, report)
     turn.emit(Record("death", slot.name, generation.epoch, cause, reason, evidence))
-    if _owes_verdict(slot, generation):
-        counted = (
-            _was_counted(slot)
-            if cause is Cause.HANG
-            else counts(cause, signals_sent=generation.signals_sent)
-        )
-        turn.emit(ReportDeath(generation.epoch, counted, cause))
+    _tell_verdict(turn, slot, generation, cause)
     if generation.end_cause is not None:
         return slot
     return fail(turn, slot, cause, reason, evidence)
+
+
+def bury_again(turn: Turn, slot: Slot, generation: Generation) -> None:
+    """An earlier supervisor wrote this death down: only verdict and burial are repeated."""
+    if generation.exit is None:
+        return
+    _tell_verdict(turn, slot, generation, generation.end_cause or cause_of(generation.exit))
+    ended = replace(generation, asked_at=turn.at)
+    turn.put_generation(page(slot, "gone", turn.at), ended)
+    kill_and_check(turn, ended)
+
+
+def _tell_verdict(turn: Turn, slot: Slot, generation: Generation, cause: Cause) -> None:
+    if not _owes_verdict(slot, generation):
+        return
+    counted = (
+        _was_counted(slot)
+        if cause is Cause.HANG
+        else counts(cause, signals_sent=generation.signals_sent)
+    )
+    turn.emit(ReportDeath(generation.epoch, counted, cause))
 
 
 def _owes_verdict(slot: Slot, generation: Generation) -> bool:

@@ -259,8 +259,8 @@ def test_supervisor_killed_during_a_restart_counts_no_crash_twice(
     journal.close()
     status = rig.start()
     assert status["workers"][0]["generation"] == 8
-    (death,) = rig.events("death")
-    assert (death["cause"], death["epoch"]) == (cause.value, epoch)
+    deaths = [(event["cause"], event["epoch"]) for event in rig.events("death")]
+    assert deaths == ([] if report is not None else [(cause.value, epoch)])
     (restart,) = rig.events("restart")
     assert restart["evidence"]["decision"] == "d1"
     rig.kill()

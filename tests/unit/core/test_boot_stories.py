@@ -1,5 +1,7 @@
 """A new supervisor finds what the last one left: adopt, bury, finish, and never repeat."""
 
+from dataclasses import replace
+
 import pytest
 
 from supervisor.core.effects import (
@@ -199,6 +201,17 @@ def test_a_crash_already_answered_is_not_counted_twice() -> None:
     assert only(stage.effects, ReportDeath) == [ReportDeath(OLD, counted=True, cause=Cause.CRASH)]
     assert stage.slot().crashes_in_row == 1
     assert not stage.records("decision")
+
+
+def test_a_death_already_written_down_is_not_written_again() -> None:
+    dead = replace(found_dead(OLD, restart("gone", Cause.CRASH), signal=11), accounted=True)
+    stage = boot(remembered(), dead)
+
+    assert only(stage.effects, ReportDeath) == [ReportDeath(OLD, counted=True, cause=Cause.CRASH)]
+    assert not stage.records("death")
+    assert stage.slot().crashes_in_row == 1
+    assert stage.station() == "killing"
+    assert "worker-0" in [spawn.slot for spawn in only(stage.bury("worker-0"), Spawn)]
 
 
 def test_a_restart_between_two_generations_is_finished() -> None:
