@@ -61,9 +61,13 @@ async def _stop_all(
     gateways = [leftover for leftover in found if _name(leftover) == GATEWAY]
     workers = [leftover for leftover in found if _name(leftover) != GATEWAY]
     body = {"drain_seconds": drain_seconds}
+    draining: list[Leftover] = []
     for gateway in gateways:
-        await call(gateway.socket, "POST", "/control/stop", body, term)
-    await wait_gone([gateway.root for gateway in gateways], drain_seconds)
+        # A stopped one hears nothing until it is continued; one that hears nothing drains nothing.
+        send_group(gateway.root, signal.SIGCONT)
+        if await call(gateway.socket, "POST", "/control/stop", body, term):
+            draining.append(gateway)
+    await wait_gone([gateway.root for gateway in draining], drain_seconds)
     stopped: list[Stopped] = []
     for group in (gateways, workers):
         living = [leftover for leftover in group if is_alive(leftover.root)]

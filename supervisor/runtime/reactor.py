@@ -27,7 +27,7 @@ _READINGS = (HealthRead, ProgressRead, InFlightRead)
 
 @dataclass(frozen=True, slots=True)
 class Hands:
-    """What the reactor calls: the intent of a spawn, everything else, and the end of each tick."""
+    """What the reactor calls: the intent of a spawn, everything else, the end of a whole tick."""
 
     intend: Callable[[Spawn], "Future[bool]"]
     perform: Callable[[Effect], None]
@@ -93,21 +93,23 @@ class Reactor:
         while not self._quit:
             effects: list[Effect] = []
             for event in self._mailbox.take():
-                effects += self._step(event)
-            effects += self._step(Tick(clock.now(), clock.entropy()))
-            await self._perform(effects)
-            self._hands.after_tick(self.state)
+                effects += self._step(event) or ()
+            ticked = self._step(Tick(clock.now(), clock.entropy()))
+            await self._perform([*effects, *(ticked or ())])
+            if ticked is not None:
+                self._hands.after_tick(self.state)
             if not self._quit:
                 await self._mailbox.wait(self.pace.tick_seconds)
 
-    def _step(self, event: Event) -> Iterable[Effect]:
+    def _step(self, event: Event) -> Iterable[Effect] | None:
+        """Its effects; None when the core failed, so that no watchdog is fed for it."""
         try:
             self.state, effects = step(self.state, event, self.pace.policy)
         except Exception:  # noqa: BLE001 - for the reason below
             # A daemon that replays its journal must not crash on the same event again and again.
             self.problems += 1
             _LOG.exception("the core failed at %r", event)
-            return ()
+            return None
         return effects
 
     async def _perform(self, effects: Iterable[Effect]) -> None:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -213,16 +214,27 @@ def test_handover_leaves_everything_serving(rig: SupervisorRig) -> None:
     assert children(second) == children(first)
 
 
-def test_restart_cut_short_by_the_supervisors_death_is_finished(rig: SupervisorRig) -> None:
-    rig.configure(inference={"fake": {"load_seconds": 1.0}})
-    rig.start()
-    rig.call("POST", "/api/v1/workers/worker-0/restart", reason="cut short", actor="t")
-    rig.until(lambda now: now["workers"][0]["state"] == "loading")
-    rig.kill()
-    after = rig.start()
+@pytest.mark.parametrize("state", ["draining", "stopping", "loading"])
+def test_restart_cut_short_by_the_supervisors_death_is_finished(
+    rig: SupervisorRig, state: str
+) -> None:
+    faults = {"load_seconds": 1.0, "ignore_sigterm": True, "token_seconds": 0.05}
+    rig.configure(inference={"fake": faults})
+    status = rig.start()
+    with ThreadPoolExecutor() as pool:
+        answer = pool.submit(rig.ask, status, max_tokens=40)
+        rig.until(lambda now: now["gateway"]["in_flight"] == 1)
+        rig.call("POST", "/api/v1/workers/worker-0/restart", reason="cut short", actor="t")
+        rig.until(lambda now: now["workers"][0]["state"] == state)
+        rig.kill()
+        after = rig.start()
+        assert answer.result()["choices"][0]["finish_reason"]
+    after = rig.until(lambda now: now["workers"][0]["restarts"] == 1)
     assert after["workers"][0]["generation"] == 2
     (restart,) = rig.events("restart")
     assert restart["reason"] == "cut short"
+    (death,) = rig.events("death")
+    assert death["cause"] == "operator"
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,13 @@
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pytest
 
 from supervisor.child.procfs import read_stat
+from supervisor.child.wait import wait_gone
+from supervisor.core.model import Identity
 from supervisor.rescue import stop_leftovers
 from supervisor.runtime.errors import StartError
 from tests.process.supervisor_rig import SupervisorRig, supervisor_rig
@@ -97,6 +99,25 @@ def test_rescue_stops_what_a_dead_supervisor_left(rig: SupervisorRig) -> None:
     after = rig.start()
     assert after["workers"][0]["generation"] == 2
     assert after["term"] > status["term"] + 1
+
+
+def test_rescue_lets_a_stopped_gateway_finish(
+    rig: SupervisorRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status = rig.start()
+    os.kill(status["gateway"]["pid"], signal.SIGSTOP)
+    rig.kill()
+    left: list[bool] = []
+
+    async def wait(identities: Iterable[Identity], timeout_seconds: float) -> bool:
+        waited = list(identities)
+        left.append(bool(waited) and await wait_gone(waited, timeout_seconds))
+        return left[-1]
+
+    monkeypatch.setattr("supervisor.rescue.wait_gone", wait)
+    stopped = stop_leftovers(rig.directories, drain_seconds=10.0)
+    assert [one.how for one in stopped] == ["stopped", "stopped"]
+    assert left[0], "it must leave because it was asked, not because of the signal"
 
 
 def test_rescue_kills_what_does_not_listen(rig: SupervisorRig) -> None:

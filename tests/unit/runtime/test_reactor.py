@@ -185,6 +185,7 @@ def test_a_failing_core_is_counted_and_survived(
             task = asyncio.create_task(scene.reactor.run())
             while scene.reactor.problems < 2:
                 await asyncio.sleep(0.01)
+            assert scene.ticks == 0, "the watchdog must not be fed by ticks that fail"
         scene.mailbox.post(Booted(clock.now(), 1))
         scene.mailbox.post(StopAsked(clock.now(), drain=False, reason="test"))
         async with asyncio.timeout(10):
