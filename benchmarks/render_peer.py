@@ -11,6 +11,7 @@ backgrounds, cropping to the ink; without writing PNG files.
 
 from __future__ import annotations
 
+import importlib.metadata
 import io
 import json
 import os
@@ -46,7 +47,7 @@ def main() -> None:
     version = subprocess.run(["pdftoppm", "-v"], capture_output=True, text=True, check=True).stderr
     versions = {
         "reportlab": reportlab.Version,
-        "pdf2image": "1",
+        "pdf2image": importlib.metadata.version("pdf2image"),
         "numpy": numpy.__version__,
         "poppler": version.split()[2],
     }
