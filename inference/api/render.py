@@ -28,6 +28,7 @@ from inference.render import (
     StyleError,
     character_names,
     encode_png,
+    missing_families,
     plan_pages,
     render_pages,
     resolve_style,
@@ -130,6 +131,7 @@ def _facts(asked: _Asked, plan: PagePlan) -> dict[str, object]:
         "characters_laid_out": plan.characters,
         "missing_glyphs": plan.missing_glyphs,
         "missing_characters": character_names(plan.missing_characters),
+        "missing_families": list(missing_families(asked.style.font_families)),
     }
 
 

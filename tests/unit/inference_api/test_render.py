@@ -33,6 +33,7 @@ def test_json_says_what_drawing_gives_and_names_missing_characters() -> None:
             "characters_laid_out": 5,
             "missing_glyphs": 1,
             "missing_characters": ["U+E000"],
+            "missing_families": [],
         }
 
     run(scenario)
