@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -63,6 +64,17 @@ def test_costs_of_a_process_and_of_its_successor_under_that_pid() -> None:
     assert reading.descriptors > 2
     assert read_process(own.pid, own.start_ticks - 100 * hertz, hertz).outcome is Outcome.REFUSED
     assert read_process(2**22 + 1, 1, hertz).outcome is Outcome.REFUSED
+
+
+def test_dead_children_are_counted_until_they_are_collected() -> None:
+    own, hertz = identify(os.getpid()), os.sysconf("SC_CLK_TCK")
+    assert own is not None
+    before = read_process(own.pid, own.start_ticks, hertz).zombies
+    child = subprocess.Popen(["/bin/true"])
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert read_process(own.pid, own.start_ticks, hertz).zombies == before + 1
+    child.wait()
+    assert read_process(own.pid, own.start_ticks, hertz).zombies == before
 
 
 def chunk(index: int, ids: list[int], text: str = "", **extra: object) -> str:
