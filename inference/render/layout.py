@@ -21,6 +21,7 @@ from inference.render.flow import Paragraph, paragraphs
 from inference.render.normalise import LINE_BREAK, normalise
 from inference.render.simple import LARGEST_WINDOW, SMALLEST_WINDOW, GlyphRow, SimpleBreaker
 from inference.render.style import Style
+from inference.render.units import NoFontError
 
 _LINES_PER_PIECE = 16
 # Hebrew to Arabic, their presentation forms, ancient scripts, and the direction marks.
@@ -64,8 +65,13 @@ class Run:
 
 
 @lru_cache(maxsize=8)
-def _simple_breaker(families: tuple[str, ...], size_px: float, language: str) -> SimpleBreaker:
-    return SimpleBreaker(families, size_px, language)
+def _simple_breaker(
+    families: tuple[str, ...], size_px: float, language: str
+) -> SimpleBreaker | None:
+    try:
+        return SimpleBreaker(families, size_px, language)
+    except NoFontError:
+        return None  # Pango draws its empty boxes, and counts them
 
 
 class LineBreaker:

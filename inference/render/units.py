@@ -30,6 +30,10 @@ Integers = npt.NDArray[np.int64]
 Glyphs = npt.NDArray[np.void]
 
 
+class NoFontError(RuntimeError):
+    """This machine has no font at all, so nothing can be kept of any."""
+
+
 class Table:
     """Rows of glyphs by number, all of one font: the one that `before` is drawn with."""
 
@@ -38,6 +42,8 @@ class Table:
         self._layout = api.new_layout(context, font)
         weakref.finalize(self, api.gobject.g_object_unref, self._layout)
         ((self._before, (self.font, *_)),) = self.shape([before])
+        if not self.font:
+            raise NoFontError
         api.gobject.g_object_ref(self.font)
         weakref.finalize(self, api.gobject.g_object_unref, self.font)
         self.scaled_font = int(api.pangocairo.pango_cairo_font_get_scaled_font(self.font))
