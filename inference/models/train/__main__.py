@@ -12,6 +12,7 @@ import os
 import shutil
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -19,12 +20,14 @@ import torch
 from inference.config import InferenceConfig
 from inference.models.train.evaluate import Reader, held_out, measure, questions_of
 from inference.models.train.export import export
+from inference.models.train.grid import ROWS
 from inference.models.train.loop import Settings, Trainer, append_line
 from inference.models.train.plot import loss_plot
 
 _EVALUATE_EVERY_SECONDS = 600.0
 _SMOKE_SECONDS = 6.0
 _VISION_SHARE = 0.15
+_MOST_TOKENS_PER_LINE = 96
 
 
 def main(arguments: list[str]) -> int:
@@ -57,21 +60,29 @@ def main(arguments: list[str]) -> int:
     evaluated = time.monotonic()
     for _ in trainer.run(report):
         if time.monotonic() - evaluated >= _EVALUATE_EVERY_SECONDS:
-            _keep_if_better(trainer, out, quick=True)
+            _keep_if_better(trainer, out, _Exam(pages=4, lines=ROWS))
             evaluated = time.monotonic()
-    _keep_if_better(trainer, out, quick=options.smoke)
+    _keep_if_better(trainer, out, _Exam(2, 2) if options.smoke else _Exam(8, ROWS))
     (out / "loss.svg").write_text(loss_plot(_records(log)), "utf-8")
     sys.stderr.write("\n")
     sys.stdout.write((out / "accuracy.json").read_text("utf-8"))
     return 0
 
 
-def _keep_if_better(trainer: Trainer, out: Path, quick: bool) -> None:
+@dataclass(frozen=True, slots=True)
+class _Exam:
+    """How much is asked of a candidate."""
+
+    pages: int
+    lines: int
+
+
+def _keep_if_better(trainer: Trainer, out: Path, exam: _Exam) -> None:
     """Export; the candidate becomes DIR/model when it reads better than what is there."""
     candidate, best = out / "candidate", out / "model"
     shutil.rmtree(candidate, ignore_errors=True)
     export(trainer.network, trainer.vocabulary, candidate)
-    found = accuracy(candidate, quick)
+    found = _accuracy(candidate, exam)
     kept = out / "accuracy.json"
     before = json.loads(kept.read_text("utf-8"))["error"] if kept.exists() else None
     if before is not None and best.exists() and found["error"] > before:
@@ -82,15 +93,17 @@ def _keep_if_better(trainer: Trainer, out: Path, quick: bool) -> None:
     kept.write_text(json.dumps(found, indent=2) + "\n", "utf-8")
 
 
-def accuracy(directory: Path, quick: bool) -> dict[str, float]:
+def _accuracy(directory: Path, exam: _Exam) -> dict[str, float]:
     """Held-out accuracy: `cer`, `lookups` and `error`, which weighs both."""
     reader = Reader(directory, InferenceConfig(model=str(directory)))
-    count, lines = (2, 2) if quick else (8, 20)
-    pages = held_out("training", "transcription", count, lines)
-    read = measure(reader, questions_of(pages), 64 if quick else 2048)
-    asked = [held_out("training", kind, 2 * count, lines) for kind in ("value", "holder", "line")]
-    lookups = [example for examples in asked for example in examples]
-    found = measure(reader, questions_of(lookups), 96)
+    pages = held_out("training", "transcription", exam.pages, exam.lines)
+    read = measure(reader, questions_of(pages), exam.lines * _MOST_TOKENS_PER_LINE)
+    asked = [
+        example
+        for kind in ("value", "holder", "line")
+        for example in held_out("training", kind, 4 * exam.pages, exam.lines)
+    ]
+    found = measure(reader, questions_of(asked), _MOST_TOKENS_PER_LINE)
     error = read.character_error_rate + (1 - found.exact) / 10
     return {"cer": read.character_error_rate, "lookups": found.exact, "error": error}
 

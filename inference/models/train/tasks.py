@@ -86,19 +86,25 @@ class _Answer:
         for token in self.vocabulary.text(text):
             self.add(token)
 
+    def mark(self, page: int, row: int, place: int) -> None:
+        """Say where reading goes on; the first page is named only once."""
+        if page or not self.ids:
+            self.add(self.vocabulary.pages[page])
+        self.add(self.vocabulary.lines[row], place)
+
     def read(self, page: int, row: int, line: str, start: int = 0, searched: bool = False) -> None:
         """Line mark, then the characters from `start` on with their column marks.
 
         A place that is `searched` for is known only after the layer that looks at places, so the
         marks that name it look nowhere.
         """
-        self.add(self.vocabulary.lines[row], NOWHERE if searched else place_of(page, row, start))
+        self.mark(page, row, NOWHERE if searched else place_of(page, row, start))
         first = start - start % MARK_EVERY
         for column in range(first, len(line)):
             place = place_of(page, row, column)
             if column and column % MARK_EVERY == 0:
                 if column > first:
-                    self.add(self.vocabulary.lines[row], place)
+                    self.mark(page, row, place)
                 known = column > first or not searched
                 self.add(self.vocabulary.columns[column], place if known else NOWHERE)
             if column < start:
@@ -152,7 +158,7 @@ class TaskMaker:
         if any(_mentions(text, key) for one in contents for text in one):
             return self._absent(contents, f"What is the value of {self._unheard(contents)}?")
         contents[page][row] = line
-        answer = self._begin(page)
+        answer = _Answer(self._vocabulary)
         start = len(line) - len(value)
         answer.read(page, row, line, start, searched=True)
         answer.after(self._vocabulary.end, page, row, len(line))
@@ -166,7 +172,7 @@ class TaskMaker:
         if page or (pages > 1 and self._random.random() < 0.5):
             question = f"What is on line {row + 1} of page {page + 1}?"
         line = contents[page][row]
-        answer = self._begin(page)
+        answer = _Answer(self._vocabulary)
         answer.read(page, row, line, searched=True)
         if line:
             answer.after(self._vocabulary.end, page, row, len(line))
@@ -186,8 +192,8 @@ class TaskMaker:
         word = self._random.choice(unique)
         column = contents[page][row].index(word)
         question = f"Which line holds {word}?"
-        answer = self._begin(page)
-        answer.add(self._vocabulary.lines[row])
+        answer = _Answer(self._vocabulary)
+        answer.mark(page, row, NOWHERE)
         spoken = f"{row + 1}" if pages == 1 else f"{row + 1} of page {page + 1}"
         answer.say(spoken)
         answer.add(self._vocabulary.end)
@@ -220,11 +226,6 @@ class TaskMaker:
             if len(word) >= 4 and not any(word in text for one in contents for text in one):
                 return word
 
-    def _begin(self, page: int) -> _Answer:
-        answer = _Answer(self._vocabulary)
-        answer.add(self._vocabulary.pages[page])
-        return answer
-
     def _place(self, lines: int, pages: int) -> tuple[int, int, list[list[str]]]:
         contents = [
             list(self._writer.lines(self._random.randint(max(1, lines // 2), lines)))
@@ -253,7 +254,6 @@ def transcribe(vocabulary: Vocabulary, contents: Sequence[Lines], question: str)
     for page, lines in enumerate(contents):
         if page:
             answer.add(vocabulary.newline)
-        answer.add(vocabulary.pages[page])
         for row, line in enumerate(lines):
             if row:
                 answer.after(vocabulary.newline, page, row - 1, len(lines[row - 1]))

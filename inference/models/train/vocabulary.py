@@ -2,7 +2,8 @@
 
 Marks are special tokens, so they have no text. An answer that reads from the page names the page
 first, the line at its start, and line and column again at every eighth column it comes to;
-`<|skip|>` stands for a character that is passed over. The marks make reading local: the next
+on pages behind the first one the page is named each time. `<|skip|>` stands for a character that is
+passed over. The marks make reading local: the next
 character is never more than ten tokens behind the marks that say where it stands, however long the
 page and however often a word is there. (With the line named only at its start, a model of this size
 read the first lines of a page well and confused the later ones.)
