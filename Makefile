@@ -15,9 +15,11 @@ run:
 	@scripts/setup run
 	@exec .venv/bin/glyphctl run $(if $(CONFIG),--config $(CONFIG))
 
+# Pure tests share two cores; those with real processes, signals and deadlines run one by one.
 test:
 	@scripts/setup test
-	@.venv/bin/python -m pytest $(PYTEST_ARGS)
+	.venv/bin/python -m pytest -n 2 --dist loadfile tests/unit tests/sim tests/contract $(PYTEST_ARGS)
+	.venv/bin/python -m pytest tests/process tests/browser tests/systemd tests/chaos $(PYTEST_ARGS)
 
 check:
 	@scripts/setup test
