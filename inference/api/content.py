@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NoReturn
 
-from inference.batching.chat import Message, Role
+from inference.batching.chat import ImageUrl, Message, Role
 from inference.errors import RequestError
 
 _ROLES: Mapping[str, Role] = {
@@ -31,10 +31,14 @@ def _message(value: object, param: str) -> Message:
         raise RequestError("unsupported", "tools are not supported", param)
     if not isinstance(role, str) or role not in _ROLES:
         _wrong(f"{param}.role", "system, developer, user or assistant")
-    return Message(_ROLES[role], _texts(value.get("content"), f"{param}.content"))
+    parts = _parts(value.get("content"), f"{param}.content")
+    message = Message(_ROLES[role], parts)
+    if message.images and message.role != "user":
+        raise RequestError("unsupported", "only users send images", message.images[0].param)
+    return message
 
 
-def _texts(content: object, param: str) -> tuple[str, ...]:
+def _parts(content: object, param: str) -> tuple[str | ImageUrl, ...]:
     if isinstance(content, str):
         return (_encodable(content, param),)
     if not isinstance(content, list) or not content:
@@ -42,18 +46,33 @@ def _texts(content: object, param: str) -> tuple[str, ...]:
     return tuple(_part(part, f"{param}[{number}]") for number, part in enumerate(content))
 
 
-def _part(part: object, param: str) -> str:
+def _part(part: object, param: str) -> str | ImageUrl:
     if not isinstance(part, dict):
         _wrong(param, "an object")
     kind = part.get("type")
     if not isinstance(kind, str):
         _wrong(f"{param}.type", "a string")
+    if kind == "image_url":
+        return _image(part.get("image_url"), f"{param}.image_url")
     if kind != "text":
         raise RequestError("unsupported", f"parts of type {kind!r} are not supported", param)
     text = part.get("text")
     if not isinstance(text, str):
         _wrong(f"{param}.text", "a string")
     return _encodable(text, f"{param}.text")
+
+
+def _image(value: object, param: str) -> ImageUrl:
+    """`detail` is tolerated: the model's own rules decide the size."""
+    if not isinstance(value, dict):
+        _wrong(param, "an object")
+    url = value.get("url")
+    if not isinstance(url, str):
+        _wrong(f"{param}.url", "a string")
+    if url[:5].lower() != "data:":
+        detail = f"{param}.url must be a data URL: addresses are never fetched"
+        raise RequestError("unsupported", detail, f"{param}.url")
+    return ImageUrl(url, f"{param}.url")
 
 
 def _encodable(text: str, param: str) -> str:

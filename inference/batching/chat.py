@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from inference.render import character_names
@@ -14,11 +14,30 @@ Role = Literal["system", "user", "assistant"]
 
 
 @dataclass(frozen=True, slots=True)
+class ImageUrl:
+    """A picture inside a message, not looked at yet."""
+
+    url: str = field(repr=False)
+    param: str
+    """Where it stands in the request, in OpenAI's notation."""
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
-    """One message; several texts are several parts of its content."""
+    """One message: texts and pictures in the order of its content."""
 
     role: Role
-    texts: tuple[str, ...]
+    parts: tuple[str | ImageUrl, ...]
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Its texts alone."""
+        return tuple(part for part in self.parts if isinstance(part, str))
+
+    @property
+    def images(self) -> tuple[ImageUrl, ...]:
+        """Its pictures alone."""
+        return tuple(part for part in self.parts if isinstance(part, ImageUrl))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +88,12 @@ class RenderFacts:
     """What was done: `auto` only if some documents were drawn and some not."""
     profile: str
     pages: int = 0
+    images: int = 0
+    """Pictures the client sent."""
     visual_tokens: int = 0
+    """Of pages and pictures together."""
+    image_tokens: int = 0
+    """Those of the pictures alone."""
     characters: int = 0
     """Characters of the documents drawn."""
     characters_laid_out: int = 0
@@ -83,8 +107,9 @@ class RenderFacts:
 
     @property
     def compression(self) -> float | None:
-        """Text tokens replaced per visual token; None without pages."""
-        return self.replaced_text_tokens / self.visual_tokens if self.visual_tokens else None
+        """Text tokens replaced per visual token of the pages; None without pages."""
+        page_tokens = self.visual_tokens - self.image_tokens
+        return self.replaced_text_tokens / page_tokens if page_tokens else None
 
     def members(self) -> Mapping[str, object]:
         """The facts under their names on the wire."""
@@ -92,6 +117,7 @@ class RenderFacts:
             "mode": self.mode,
             "profile": self.profile,
             "pages": self.pages,
+            "images": self.images,
             "visual_tokens": self.visual_tokens,
             "characters": self.characters,
             "characters_laid_out": self.characters_laid_out,
@@ -119,7 +145,9 @@ class Usage:
             "prompt_tokens_details": {
                 "text_tokens": self.prompt_tokens - facts.visual_tokens,
                 "visual_tokens": facts.visual_tokens,
+                "image_tokens": facts.image_tokens,
                 "pages": facts.pages,
+                "images": facts.images,
                 "characters": facts.characters,
                 "characters_laid_out": facts.characters_laid_out,
                 "missing_glyphs": facts.missing_glyphs,

@@ -8,25 +8,26 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from inference.batching.chat import ChatRequest, Message, Mode, RenderFacts, Resume, Usage
+from inference.batching.chat import (
+    ChatRequest,
+    ImageUrl,
+    Message,
+    Mode,
+    Resume,
+    Usage,
+)
+from inference.batching.parts import Document, Part, appendix, draw, resolved_mode, visual_tokens
+from inference.batching.pictures import RequestPicture, open_pictures
 from inference.batching.request import FinishReason, Generation, Job, Progress
 from inference.batching.text import AnswerText
 from inference.config import PAGE_UNIT_PX, InferenceConfig
 from inference.engine.tokenizer import ChatTokenizer, ImagePart, TextPart, Turn
 from inference.engine.values import EngineFacts, Pixels, Prompt, Sampling
 from inference.errors import RequestError
-from inference.render import (
-    Style,
-    StyleError,
-    distinct,
-    plan_pages,
-    render_pages,
-    resolve_style,
-    verbatim_spans,
-)
+from inference.render import Style, StyleError, plan_pages, resolve_style, verbatim_spans
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,24 +43,6 @@ class Prepared:
     """UTF-8 bytes of text the client has."""
     ended: Progress | None = None
     """The last chunk, when the ids given for resuming end the answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Document:
-    """A text of a user message and what becomes of it."""
-
-    text: str
-    grids: tuple[tuple[int, int], ...]
-    """Rows and columns of visual tokens of each page; none when it stays text."""
-    tokens: int
-    """Tokens it costs as text; counted only when that matters."""
-    kept: tuple[str, ...] = ()
-    """Spans sent along as text."""
-
-    @property
-    def pages(self) -> int:
-        """Pages it fills; 0 when it stays text."""
-        return len(self.grids)
 
 
 class Preparer:
@@ -88,23 +71,19 @@ class Preparer:
             detail = f"the messages have {characters} characters; the limit is {limit}"
             raise RequestError("context_length_exceeded", detail, "messages")
         profile, style = self._style(chat)
-        planned = [self._plan(chat, message, style) for message in chat.messages]
-        documents = [document for message in planned for document in message if document.pages]
-        page_count = sum(document.pages for document in documents)
+        pictures = open_pictures(chat, self._config.limits, self._facts.image_area)
+        planned = [self._plan(chat, message, style, pictures) for message in chat.messages]
+        parts = [part for message in planned for part in message if part.grids]
+        page_count = sum(len(part.grids) for part in parts)
         if page_count > (limit := self._config.limits.pages):
-            detail = f"the documents fill {page_count} pages; the limit is {limit}"
+            detail = f"documents and images fill {page_count} pages; the limit is {limit}"
             raise RequestError("context_length_exceeded", detail, "messages")
         prompt = self._prompt(chat, planned)
         max_new_tokens = self._max_new_tokens(chat, len(prompt.token_ids))
-        mode = _resolved_mode(chat, planned)
+        mode = resolved_mode(chat, planned)
         fingerprint = self._fingerprint(chat, mode, profile, planned)
-        pages, drawn = _draw(documents, style)
-        facts = replace(
-            drawn,
-            mode=mode,
-            profile=profile,
-            visual_tokens=sum(_visual_tokens(document.grids) for document in documents),
-        )
+        pages, drawn = draw(parts, style)
+        facts = replace(drawn, mode=mode, profile=profile)
         generation = Generation(request_id, prompt, self._sampling(chat), max_new_tokens)
         job, ended = self._job(generation, pages, chat)
         usage = Usage(len(prompt.token_ids), facts)
@@ -123,39 +102,49 @@ class Preparer:
         except StyleError as error:
             raise RequestError("invalid_request", str(error), "glyph.dpi") from error
 
-    def _plan(self, chat: ChatRequest, message: Message, style: Style) -> list[_Document]:
+    def _plan(
+        self,
+        chat: ChatRequest,
+        message: Message,
+        style: Style,
+        pictures: Mapping[ImageUrl, RequestPicture],
+    ) -> list[Part]:
         """What is document and what is question, and which documents are drawn."""
         texts = message.texts
-        documents = len(texts) if len(texts) == 1 else len(texts) - 1
+        documents = len(texts) if len(message.parts) == 1 else len(texts) - 1
         if message.role != "user" or chat.glyph.mode == "never":
             documents = 0
-        return [
-            self._document(chat, text, style) if number < documents else _Document(text, (), 0)
-            for number, text in enumerate(texts)
-        ]
+        planned: list[Part] = []
+        for part in message.parts:
+            if isinstance(part, ImageUrl):
+                planned.append(pictures[part])
+                continue
+            planned.append(self._document(chat, part, style) if documents > 0 else Document(part))
+            documents -= 1
+        return planned
 
-    def _document(self, chat: ChatRequest, text: str, style: Style) -> _Document:
+    def _document(self, chat: ChatRequest, text: str, style: Style) -> Document:
         tokens = len(self._tokenizer.encode(text))
         page_tokens = style.height_px * style.width_px // PAGE_UNIT_PX**2
         is_auto, is_cropped = chat.glyph.mode == "auto", style.crop_width or style.crop_last_page
         if is_auto and not is_cropped and tokens <= page_tokens:
-            return _Document(text, (), tokens)
+            return Document(text, (), tokens)
         sizes = plan_pages(text, style).sizes
         grids = tuple((high // PAGE_UNIT_PX, wide // PAGE_UNIT_PX) for wide, high in sizes)
         kept = verbatim_spans(text) if chat.glyph.keep_text == "auto" else ()
-        cost = _visual_tokens(grids) + len(self._tokenizer.encode(_appendix(kept)))
+        cost = visual_tokens(grids) + len(self._tokenizer.encode(appendix(kept)))
         if is_auto and tokens <= cost:
-            return _Document(text, (), tokens)
-        return _Document(text, grids, tokens, kept)
+            return Document(text, (), tokens)
+        return Document(text, grids, tokens, kept)
 
-    def _prompt(self, chat: ChatRequest, planned: list[list[_Document]]) -> Prompt:
+    def _prompt(self, chat: ChatRequest, planned: list[list[Part]]) -> Prompt:
         turns = []
-        for message, documents in zip(chat.messages, planned, strict=True):
+        for message, planned_parts in zip(chat.messages, planned, strict=True):
             parts: list[TextPart | ImagePart] = []
-            for document in documents:
-                parts += [ImagePart(*grid) for grid in document.grids]
-                text = _appendix(document.kept) if document.grids else document.text
-                if text or not document.grids:
+            for part in planned_parts:
+                parts += [ImagePart(*grid) for grid in part.grids]
+                text = part.beside if isinstance(part, Document) else None
+                if text is not None:
                     parts.append(TextPart(text))
             turns.append(Turn(message.role, tuple(parts)))
         try:
@@ -188,13 +177,13 @@ class Preparer:
         )
 
     def _fingerprint(
-        self, chat: ChatRequest, mode: Mode, profile: str, planned: list[list[_Document]]
+        self, chat: ChatRequest, mode: Mode, profile: str, planned: list[list[Part]]
     ) -> str:
         """Hash of all that the prompt and its answer depend on beside the request itself.
 
         Raises RequestError when it is not the one a resumed request was begun with.
         """
-        pages = [[document.pages for document in message] for message in planned]
+        pages = [[part.grids for part in message] for message in planned]
         style = self._config.render.profiles[profile]
         told = (self._facts.fingerprint, mode, style, chat.glyph.dpi, chat.glyph.keep_text, pages)
         fingerprint = hashlib.blake2b(repr(told).encode(), digest_size=8).hexdigest()
@@ -219,48 +208,6 @@ class Preparer:
         if reason is None:
             return job, None
         return job, Progress(len(emitted), (), unsent, text.released_bytes, reason)
-
-
-def _visual_tokens(grids: Sequence[tuple[int, int]]) -> int:
-    return sum(rows * columns for rows, columns in grids)
-
-
-def _appendix(kept: Sequence[str]) -> str:
-    """What stands behind a document's pages when spans of it are kept as text."""
-    return "\n".join(("", *kept, "")) if kept else ""
-
-
-def _resolved_mode(chat: ChatRequest, planned: list[list[_Document]]) -> Mode:
-    """What was done: `auto` becomes one of the others when all documents fared alike."""
-    if chat.glyph.mode != "auto":
-        return chat.glyph.mode
-    drawn = {bool(document.pages) for message in planned for document in message if document.tokens}
-    if drawn == {True}:
-        return "always"
-    return "auto" if True in drawn else "never"
-
-
-def _draw(documents: Sequence[_Document], style: Style) -> tuple[deque[Pixels], RenderFacts]:
-    pages: deque[Pixels] = deque()
-    laid_out = missing = 0
-    characters = ""
-    for document in documents:
-        for page in render_pages(document.text, style):
-            pages.append(page.pixels)
-            laid_out += page.characters
-            missing += page.missing_glyphs
-            characters = distinct(characters + page.missing_characters)
-    return pages, RenderFacts(
-        mode="auto",
-        profile="",
-        pages=len(pages),
-        characters=sum(len(document.text) for document in documents),
-        characters_laid_out=laid_out,
-        missing_glyphs=missing,
-        missing_characters=characters,
-        kept_spans=sum(len(document.kept) for document in documents),
-        replaced_text_tokens=sum(document.tokens for document in documents),
-    )
 
 
 def _replay(

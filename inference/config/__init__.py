@@ -59,6 +59,12 @@ class LimitsConfig:
     """Most characters of text in one request, questions and documents together."""
     pages: int = _bounded(64, 1, 4096)
     """Most pages (drawn or sent as images) in one request."""
+    image_bytes: int = _bounded(10 * 2**20, 1024, 2**30)
+    """Largest image a client may send, in bytes of its file."""
+    image_pixels: int = _bounded(25_000_000, 784, 1_000_000_000)
+    """Most pixels (width x height) of an image; it is scaled to the model's size afterwards."""
+    image_aspect_ratio: float = _bounded(200.0, 1, 200)
+    """Longest side of an image divided by its shortest, at most; the model's own limit is 200."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from transformers.utils import logging as transformers_logging
 
 from inference.config import InferenceConfig
 from inference.engine.patches import CLIP_MEAN, CLIP_STD
-from inference.engine.values import ModelError, Sampling
+from inference.engine.values import DEFAULT_IMAGE_AREA, ModelError, Sampling
 
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 _WHOLE_FILE_BYTES = 64 * 2**20
@@ -38,6 +38,7 @@ class Checkpoint:
     default_sampling: Sampling
     image_mean: tuple[float, ...]
     image_std: tuple[float, ...]
+    image_area: tuple[int, int]
 
 
 def load_checkpoint(directory: Path, config: InferenceConfig) -> Checkpoint:
@@ -65,6 +66,7 @@ def load_checkpoint(directory: Path, config: InferenceConfig) -> Checkpoint:
         default_sampling=_default_sampling(generation),
         image_mean=_floats(pictures.get("image_mean"), CLIP_MEAN),
         image_std=_floats(pictures.get("image_std"), CLIP_STD),
+        image_area=_image_area(pictures.get("size")),
     )
 
 
@@ -76,8 +78,15 @@ def fingerprint(directory: Path, precision: str) -> str:
     """
     digest = hashlib.blake2b(precision.encode(), digest_size=8)
     weights = sorted(directory.glob("*.safetensors")) + sorted(directory.glob("*.bin"))
-    others = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json")
-    texts = [directory / name for name in (*others, "chat_template.jinja")]
+    others = (
+        "config.json",
+        "generation_config.json",
+        "preprocessor_config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "chat_template.jinja",
+    )
+    texts = [directory / name for name in others]
     for path in [*weights, *(path for path in texts if path.exists())]:
         size = path.stat().st_size
         digest.update(f"{path.name}:{size}:".encode())
@@ -150,3 +159,13 @@ def _number(value: object, default: float) -> float:
 
 def _floats(value: object, default: tuple[float, ...]) -> tuple[float, ...]:
     return tuple(float(item) for item in value) if isinstance(value, list) else default
+
+
+def _image_area(size: object) -> tuple[int, int]:
+    """The library calls them edges; they are areas."""
+    found = size if isinstance(size, dict) else {}
+    smallest, largest = DEFAULT_IMAGE_AREA
+    return (
+        int(_number(found.get("shortest_edge"), smallest)),
+        int(_number(found.get("longest_edge"), largest)),
+    )

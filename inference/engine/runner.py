@@ -108,6 +108,7 @@ class SlotEngine:
             vocabulary=int(text.vocab_size),
             end_ids=checkpoint.end_ids,
             default_sampling=checkpoint.default_sampling,
+            image_area=checkpoint.image_area,
         )
 
     @_guarded

@@ -12,6 +12,9 @@ import numpy.typing as npt
 Pixels = npt.NDArray[np.uint8]
 """One page, (height, width, 3), both sides multiples of 28."""
 
+DEFAULT_IMAGE_AREA = (112 * 112, 28 * 28 * 15000)
+"""What Glm4v's image processor takes where a checkpoint says nothing."""
+
 
 class EngineError(Exception):
     """Computing for one request failed; other requests are not concerned."""
@@ -93,6 +96,8 @@ class EngineFacts:
     end_ids: frozenset[int]
     """Tokens that end an answer."""
     default_sampling: Sampling
+    image_area: tuple[int, int] = DEFAULT_IMAGE_AREA
+    """Smallest and largest `frames x height x width` at which the model sees an image."""
 
 
 @dataclass(frozen=True, slots=True)

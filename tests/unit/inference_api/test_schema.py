@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from inference.api.schema import parse_chat
-from inference.batching.chat import ChatRequest, GlyphOptions, Message, Resume
+from inference.batching.chat import ChatRequest, GlyphOptions, ImageUrl, Message, Resume
 from inference.errors import RequestError
 
 USER = {"role": "user", "content": "hi"}
@@ -227,9 +227,33 @@ def test_what_would_be_missing_is_refused(name: str, value: object) -> None:
     [
         {"role": "tool", "content": "x"},
         {"role": "assistant", "content": "x", "tool_calls": [{}]},
-        {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:"}}]},
+        {
+            "role": "user",
+            "content": [{"type": "image_url", "image_url": {"url": "http://x/y.png"}}],
+        },
+        {"role": "system", "content": [{"type": "image_url", "image_url": {"url": "data:"}}]},
         {"role": "user", "content": [{"type": "input_audio"}]},
     ],
 )
 def test_messages_that_are_not_supported(message: dict[str, object]) -> None:
     assert refused(json.dumps({"messages": [message]}).encode()).code == "unsupported"
+
+
+def test_pictures_keep_their_place_in_the_message() -> None:
+    content = [
+        {"type": "text", "text": "a"},
+        {"type": "image_url", "image_url": {"url": "data:1", "detail": "high"}},
+        {"type": "text", "text": "b"},
+    ]
+    raw = json.dumps({"messages": [{"role": "user", "content": content}]}).encode()
+    (message,) = parse_chat(raw, 99, journal=False).messages
+    assert message.parts == ("a", ImageUrl("data:1", "messages[0].content[1].image_url.url"), "b")
+    assert (message.texts, len(message.images)) == (("a", "b"), 1)
+
+
+@pytest.mark.parametrize("image", [None, "data:1", {}, {"url": 5}])
+def test_pictures_have_an_address(image: object) -> None:
+    content = [{"type": "image_url", "image_url": image}]
+    error = refused(json.dumps({"messages": [{"role": "user", "content": content}]}).encode())
+    assert (error.code, error.status) == ("invalid_request", 422)
+    assert "messages[0].content[0].image_url" in error.detail

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from inference.batching.chat import ChatRequest, GlyphOptions, Message, Mode, Resume
+from inference.batching.chat import ChatRequest, GlyphOptions, ImageUrl, Message, Mode, Resume
 from inference.batching.prepare import Prepared, Preparer
 from inference.config import InferenceConfig, decode
 from inference.engine.values import EngineFacts, Sampling
 from inference.errors import RequestError
 from tests.unit.inference_engine.oracle import tokenizer
 from tests.unit.inference_engine.tiny import SPECIAL
+from tests.unit.inference_picture.draw import encoded, noise, url
 
 DATA = Path(__file__).parents[2] / "data"
 END = SPECIAL.index("<|endoftext|>")
@@ -168,7 +169,7 @@ def test_refusals(request_: ChatRequest, code: str, param: str) -> None:
 
 
 def test_too_many_pages_are_refused_before_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("inference.batching.prepare.render_pages", None)
+    monkeypatch.setattr("inference.batching.parts.render_pages", None)
     assert refused(chat("\n" * 4000, mode="always"), config(limits={"pages": 2})).status == 413
 
 
@@ -226,3 +227,66 @@ def test_an_answer_that_had_ended_with_an_end_token() -> None:
     ended = prepare(chat("x", resume=Resume(ids, 1))).ended
     assert ended is not None
     assert (ended.finish_reason, ended.text, ended.text_bytes) == ("stop", "b", 2)
+
+
+def shown(height: int, width: int, param: str = "p", kind: str = "PNG") -> ImageUrl:
+    return ImageUrl(url(encoded(noise(height, width), kind)), param)
+
+
+def test_pictures_and_pages_stand_in_the_prompt_in_their_order() -> None:
+    parts = (shown(112, 140), LONG, shown(280, 56, "q", "WEBP"), "what is it?")
+    request = replace(chat("x", mode="always"), messages=(Message("user", parts),))
+    prepared = prepare(request)
+    prompt = prepared.job.generation.prompt
+    grids = [(place.rows, place.columns) for place in prompt.images]
+    sizes = [page.shape for page in prepared.job.pages]
+    assert grids[0] == (4, 5)
+    assert grids[-1] == (10, 2)
+    assert [(height // 28, width // 28) for height, width, _ in sizes] == grids
+    facts = prepared.usage.facts
+    assert (facts.images, facts.pages) == (2, len(grids) - 2)
+    assert facts.image_tokens == 40
+    assert facts.visual_tokens == sum(place.tokens for place in prompt.images)
+    assert facts.compression == facts.replaced_text_tokens / (facts.visual_tokens - 40)
+    assert facts.characters == len(LONG)
+
+
+def test_a_text_beside_a_picture_is_a_question() -> None:
+    parts = (shown(112, 112), LONG)
+    request = replace(chat("x", mode="always"), messages=(Message("user", parts),))
+    facts = prepare(request).usage.facts
+    assert (facts.pages, facts.images, facts.compression) == (0, 1, None)
+
+
+def test_cropped_pages_have_their_own_sizes() -> None:
+    profiles = {"glyph-en": {"crop_last_page": True, "crop_width": True}}
+    prepared = preparer(config(render={"profiles": profiles})).prepare(
+        "r", chat("a b", mode="always")
+    )
+    (place,) = prepared.job.generation.prompt.images
+    (page,) = prepared.job.pages
+    assert page.shape[:2] == (place.rows * 28, place.columns * 28)
+    assert prepared.usage.facts.visual_tokens == place.tokens < SMALL
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [("data:image/png;base64,aGk=", "no PNG"), (url(encoded(noise(99, 99))[:-50]), "broken")],
+)
+def test_a_bad_picture_names_its_part(address: str, reason: str) -> None:
+    image = ImageUrl(address, "messages[0].content[2].image_url.url")
+    request = replace(chat("x"), messages=(Message("user", ("a", shown(99, 99), image)),))
+    error = refused(request)
+    assert (error.status, error.code, error.param) == (422, "invalid_request", image.param)
+    assert image.param in error.detail
+    assert reason in error.detail
+
+
+def test_too_many_pictures_or_tokens_are_refused_before_decoding() -> None:
+    broken = [
+        ImageUrl(url(encoded(noise(1600, 1600), "JPEG")[:-900]), str(number)) for number in range(3)
+    ]
+    request = replace(chat("x"), messages=(Message("user", tuple(broken)),))
+    assert "together they may be 8192" in refused(request).detail
+    few = config(limits={"pages": 2})
+    assert refused(request, few).detail == "the messages have 3 images; the limit is 2"
