@@ -15,8 +15,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from inference.api.articles import ARTICLES
 from inference.api.chat import ChatEndpoint
 from inference.api.control import Control
+from inference.api.metrics import Metrics
 from inference.api.render import RenderEndpoint
 from inference.api.worker import Fence, Worker
 from inference.errors import PROBLEM_CONTENT_TYPE, RequestError
@@ -46,9 +48,14 @@ def build_app(worker: Worker) -> Starlette:
     return Starlette(
         routes=[
             Route("/v1/chat/completions", ChatEndpoint(worker), methods=["POST"]),
+            *(
+                Route(path, ChatEndpoint(worker, article), methods=["POST"])
+                for path, article in ARTICLES.items()
+            ),
             Route("/v1/models", control.models),
             Route("/v1/render", RenderEndpoint(worker).answer, methods=["POST"]),
             Route("/health", control.health),
+            Route("/metrics", Metrics(worker).page),
             Route("/control/drain", control.drain, methods=["POST"]),
             Route("/control/undrain", control.undrain, methods=["POST"]),
             Route("/control/canary", control.canary),

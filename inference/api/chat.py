@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Coroutine, Mapping
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
+from inference.api.articles import Article
 from inference.api.openai import Answer, event, new_id
 from inference.api.schema import parse_chat
 from inference.api.stream import client_events, journal_events
@@ -32,36 +33,70 @@ class ClientGoneError(Exception):
     """Nobody listens any more."""
 
 
+class ToldError(Exception):
+    """The answer failed and the client has been told inside the stream."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
 class ChatEndpoint:
     """An ASGI application of its own: it must notice when the client leaves, stream or not."""
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: Worker, article: Article | None = None) -> None:
+        """An `article` puts another shape around requests and answers."""
         self._worker = worker
+        self._article = article
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. Raises RequestError for refusals."""
-        request = Request(scope, receive)
-        journal = request.headers.get("glyph-journal") == "1"
-        ready = self._worker.admitting()
+        outcome = "engine_error"
         try:
-            body = await read_body(request, self._worker.config.limits.body_bytes)
-            chat = parse_chat(body, self._worker.config.max_new_tokens_limit, journal)
-            await until_gone(receive, self._answer(ready, chat, journal, send))
+            await self._serve(scope, receive, send)
+            outcome = "completed"
         except (ClientGoneError, ClientDisconnect):
+            outcome = "cancelled"
             _log.info("client gone")
+        except ToldError as error:
+            outcome = error.code
+        except RequestError as error:
+            outcome = error.code
+            if self._article is None:
+                raise
+            await _send_json(self._article.failure(error), send, error.status)
+        finally:
+            self._worker.counts.ended(outcome)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        journal = request.headers.get("glyph-journal") == "1" and self._article is None
+        ready = self._worker.admitting()
+        body = await read_body(request, self._worker.config.limits.body_bytes)
+        if self._article is not None:
+            body = self._article.request(body)
+        chat = parse_chat(body, self._worker.config.max_new_tokens_limit, journal)
+        work = self._answer(ready, chat, journal, send)
+        del body, chat  # megabytes of pictures, wanted no longer than until they are prepared
+        await until_gone(receive, work)
 
     async def _answer(self, ready: Ready, chat: ChatRequest, journal: bool, send: Send) -> None:
         began = time.monotonic()
         request_id = new_id()
         ticket = await ready.service.submit(request_id, chat)
+        self._worker.counts.admitted(ticket.prepared.usage)
+        stream, include_usage = chat.stream, chat.include_usage
+        del chat
         try:
             answer = Answer(request_id, ready.facts.model, ticket.prepared)
             if journal:
                 await _send_events(journal_events(ticket, answer, self._worker.epoch), send)
-            elif chat.stream:
-                await _send_events(client_events(ticket, answer, chat.include_usage), send)
+            elif stream:
+                await _send_events(client_events(ticket, answer, include_usage), send)
             else:
-                await _send_json(await _collect(ticket, answer), send)
+                completion = await _collect(ticket, answer)
+                article = self._article
+                await _send_json(article.members(completion) if article else completion, send)
         finally:
             ready.service.release(ticket)
             usage = ticket.prepared.usage
@@ -119,13 +154,13 @@ async def _collect(ticket: Ticket, answer: Answer) -> dict[str, object]:
     return answer.completion("".join(pieces), reason, tokens)
 
 
-async def _send_json(body: Mapping[str, object], send: Send) -> None:
+async def _send_json(body: Mapping[str, object], send: Send, status: int = 200) -> None:
     data = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(data)).encode()),
     ]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": data, "more_body": False})
 
 
@@ -137,5 +172,6 @@ async def _send_events(events: AsyncIterator[bytes], send: Send) -> None:
     except RequestError as error:
         payload = event({"error": error.openai_error()})
         await send({"type": "http.response.body", "body": payload, "more_body": True})
-        return  # without an end: the server then cuts the connection
+        # Without an end: the server then cuts the connection.
+        raise ToldError(error.code) from error
     await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from inference.batching.chat import Usage
 from inference.batching.loop import EngineThread
 from inference.batching.progress import ProgressFile
 from inference.batching.service import Service
@@ -50,6 +51,29 @@ class Ready:
 
 
 @dataclass(slots=True)
+class Counts:
+    """Requests since the process began; belongs to the event loop."""
+
+    outcomes: dict[str, int] = field(default_factory=dict)
+    """By `completed`, `cancelled` or error code: as many keys as there are codes."""
+    text_tokens: int = 0
+    visual_tokens: int = 0
+    pages: int = 0
+    images: int = 0
+
+    def admitted(self, usage: Usage) -> None:
+        """A request has a slot."""
+        self.text_tokens += usage.prompt_tokens - usage.facts.visual_tokens
+        self.visual_tokens += usage.facts.visual_tokens
+        self.pages += usage.facts.pages
+        self.images += usage.facts.images
+
+    def ended(self, outcome: str) -> None:
+        """A request is over, well or not."""
+        self.outcomes[outcome] = self.outcomes.get(outcome, 0) + 1
+
+
+@dataclass(slots=True)
 class Worker:
     """State shared by the routes; belongs to the event loop."""
 
@@ -58,6 +82,7 @@ class Worker:
     progress: ProgressFile
     engine: EngineThread
     fence: Fence = field(default_factory=Fence)
+    counts: Counts = field(default_factory=Counts)
     stage: Status = Status.LOADING
     """How far it is, draining apart."""
     draining: bool = False

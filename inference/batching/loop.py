@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from inference.batching.meter import EngineMeter
 from inference.batching.progress import Phase, ProgressFile
 from inference.batching.request import Admitted, Event, Failed, FinishReason, Job, Progress
 from inference.batching.scheduler import Fill, Scheduler, See
@@ -80,6 +81,7 @@ class EngineThread:
         self._failures = 0
         self.memory = MemoryUse(None, {})
         """Taken twice a second while idle and after every request."""
+        self.meter = EngineMeter()
         self.idle_phase = Phase.WARMING
         """What having nothing to do is called."""
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
@@ -181,13 +183,15 @@ class EngineThread:
     def _see(self, job: Job) -> None:
         pixels = job.pages[0]
         self._progress.enter(Phase.VISION, pixels.shape[0] * pixels.shape[1] // 14**2)
-        self._retrying(lambda: self._engine.see(job.slot, job.images_seen, pixels))
+        with self.meter.vision.timed():
+            self._retrying(lambda: self._engine.see(job.slot, job.images_seen, pixels))
         job.pages.popleft()
         job.images_seen += 1
 
     def _fill(self, job: Job, count: int) -> None:
         self._progress.enter(Phase.PREFILL, count)
-        token = self._retrying(lambda: self._engine.prefill(job.slot, count))
+        with self.meter.prefill.timed():
+            token = self._retrying(lambda: self._engine.prefill(job.slot, count))
         job.filled += count
         if token is not None:
             self._take_token(job, token)
@@ -195,9 +199,9 @@ class EngineThread:
     def _decode(self, jobs: Sequence[Job]) -> None:
         self._progress.enter(Phase.DECODE, len(jobs))
         slots = [job.slot for job in jobs]
-        for job, token in zip(
-            jobs, self._retrying(lambda: self._engine.decode(slots)), strict=True
-        ):
+        with self.meter.decode.timed():
+            tokens = self._retrying(lambda: self._engine.decode(slots))
+        for job, token in zip(jobs, tokens, strict=True):
             self._take_token(job, token)
 
     def _retrying(self, call: Callable[[], _R]) -> _R:
@@ -215,6 +219,7 @@ class EngineThread:
             self._blame(job, EngineError("the model's output is not a number"))
             return
         self._failures = 0
+        self.meter.tokens += 1
         index = len(job.emitted)
         job.emitted.append(token.token_id)
         text = job.unsent + job.text.push(token.token_id)

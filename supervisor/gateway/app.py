@@ -7,9 +7,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from supervisor.gateway.article_endpoint import ArticleEndpoint
+from supervisor.gateway.articles import ARTICLES
 from supervisor.gateway.chat import ChatCompletions
 from supervisor.gateway.errors import Problem, RefusedError, problem
 from supervisor.gateway.hub import Hub
+from supervisor.gateway.metrics import CONTENT_TYPE, metrics
 from supervisor.gateway.models import Models
 from supervisor.gateway.status import health
 
@@ -35,6 +38,10 @@ def create_app(hub: Hub) -> ASGIApp:
         status = 503 if state["status"] in ("draining", "down") else 200
         return JSONResponse(state, status)
 
+    async def metrics_view(_: Request) -> Response:
+        page = metrics(hub).encode("utf-8", "replace")
+        return Response(page, media_type=CONTENT_TYPE)
+
     async def models_view(_: Request) -> Response:
         return Response(await models.answer(), media_type="application/json")
 
@@ -43,8 +50,13 @@ def create_app(hub: Hub) -> ASGIApp:
             Route("/livez", livez),
             Route("/readyz", readyz),
             Route("/health", health_view),
+            Route("/metrics", metrics_view),
             Route("/v1/models", models_view),
             Route("/v1/chat/completions", ChatCompletions(hub), methods=["POST"]),
+            *(
+                Route(path, ArticleEndpoint(hub, article), methods=["POST"])
+                for path, article in ARTICLES.items()
+            ),
         ],
         exception_handlers={HTTPException: _http_error, RefusedError: _refused},
     )

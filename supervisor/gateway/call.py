@@ -34,18 +34,18 @@ def parse_call(raw: bytes, random_seed: int) -> Call:
     same numbers. The model's own rules (messages, limits, unsupported members) are the worker's to
     judge.
     """
-    body = _load(raw)
+    body = load_object(raw)
     options = body.pop("glyph", None)
     if options is None:
         options = {}
     if not isinstance(options, dict):
-        raise _invalid("glyph must be an object", "glyph")
+        raise invalid("glyph must be an object", "glyph")
     for name in _INTERNAL:
         if name in options:
-            raise _invalid(f"glyph.{name} is internal", f"glyph.{name}")
+            raise invalid(f"glyph.{name} is internal", f"glyph.{name}")
     stream = body.get("stream")
     if stream is not None and not isinstance(stream, bool):
-        raise _invalid("stream must be true or false", "stream")
+        raise invalid("stream must be true or false", "stream")
     return Call(
         head=_head(body),
         options=options,
@@ -55,13 +55,14 @@ def parse_call(raw: bytes, random_seed: int) -> Call:
     )
 
 
-def _load(raw: bytes) -> Json:
+def load_object(raw: bytes) -> Json:
+    """The JSON object in a body; RefusedError (422) if it is none."""
     try:
         body = json.loads(raw, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        raise _invalid(f"the body is not valid JSON: {str(error)[:200]}", None) from error
+        raise invalid(f"the body is not valid JSON: {str(error)[:200]}", None) from error
     if not isinstance(body, dict):
-        raise _invalid("the body must be a JSON object", None)
+        raise invalid("the body must be a JSON object", None)
     return body
 
 
@@ -71,7 +72,7 @@ def _head(body: Json) -> bytes:
         head = text[:-1].encode()
     except (ValueError, RecursionError) as error:
         # 1e999 is read as infinity, and a lone surrogate has no UTF-8.
-        raise _invalid("the body holds a number or a text JSON cannot carry", None) from error
+        raise invalid("the body holds a number or a text JSON cannot carry", None) from error
     return head + b"," if body else head
 
 
@@ -79,7 +80,7 @@ def _include_usage(options: object) -> bool:
     if options is None:
         return False
     if not isinstance(options, dict):
-        raise _invalid("stream_options must be an object", "stream_options")
+        raise invalid("stream_options must be an object", "stream_options")
     return options.get("include_usage") is True
 
 
@@ -87,5 +88,6 @@ def _no_constant(name: str) -> float:
     raise ValueError(f"{name} is no JSON number")
 
 
-def _invalid(detail: str, param: str | None) -> RefusedError:
+def invalid(detail: str, param: str | None) -> RefusedError:
+    """The refusal (422) of a body, to be raised."""
     return RefusedError(problem("invalid_request", detail, param=param))

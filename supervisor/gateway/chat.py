@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from starlette.types import Receive, Scope, Send
@@ -25,8 +25,10 @@ class ClientGoneError(Exception):
 class ChatCompletions:
     """The ASGI endpoint."""
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: Hub, translate: Callable[[bytes], bytes] = bytes) -> None:
+        """`translate` makes a chat completion of a body; it may raise RefusedError."""
         self._hub = hub
+        self._translate = translate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request and count how it ended."""
@@ -43,9 +45,8 @@ class ChatCompletions:
             hub.counters.cancelled += 1
             return
         try:
-            record = hub.admit(
-                parse_call(body, secrets.randbits(_SEED_BITS)), len(body), arrived_at
-            )
+            call = parse_call(self._translate(body), secrets.randbits(_SEED_BITS))
+            record = hub.admit(call, len(body), arrived_at)
         except RefusedError as refused:
             hub.admission.release(len(body))
             hub.counters.fail(refused.problem.code)

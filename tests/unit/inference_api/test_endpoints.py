@@ -20,6 +20,7 @@ from inference.batching.progress import ProgressFile
 from inference.batching.request import Admitted, Failed, Progress
 from inference.config import InferenceConfig
 from inference.errors import RequestError
+from tests.exposition import parse
 from tests.unit.inference_batching.fakes import FakeEngine, FakeOffice
 from tests.unit.inference_batching.test_service import Bench
 
@@ -180,3 +181,44 @@ def test_the_end_is_recorded(tmp_path: Path) -> None:
     record = json.loads((tmp_path / "w.sock.exit.json").read_text())
     assert (record["epoch"], record["code"], record["reason"]) == ("e" * 32, 75, "CUDA is gone")
     assert [path.name for path in tmp_path.iterdir()] == ["w.sock.exit.json"]
+
+
+def test_metrics_are_there_before_the_model_and_tell_how_requests_ended() -> None:
+    async def scenario(app: App) -> None:
+        ready, app.worker.ready = app.worker.ready, None
+        app.worker.stage = Status.LOADING
+        async with app.client() as client:
+            assert parse((await client.get("/metrics")).text)["glyph_slots_busy"] == 0
+            assert (await client.post(URL, json=REQUEST)).status_code == 503
+            app.worker.ready, app.worker.stage = ready, Status.READY
+            begun = asyncio.create_task(app.post({**REQUEST, "stream": True}))
+            await app.play(Admitted(), FAILURE)
+            await begun
+            assert (await client.post("/infer", json={"text": 1})).status_code == 422
+            found = parse((await client.get("/metrics")).text)
+        outcomes = {name: found[name] for name in found if name.startswith("glyph_requests_total")}
+        codes = ("engine_error", "invalid_request", "loading")
+        assert outcomes == {f'glyph_requests_total{{outcome="{code}"}}': 1 for code in codes}
+        assert found["glyph_slots"] == app.worker.config.active_slots
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("journal", [False, True])
+def test_an_article_is_answered_in_its_own_shape(journal: bool) -> None:
+    async def scenario(app: App) -> None:
+        headers = {"Glyph-Journal": "1"} if journal else {}
+        async with app.client() as client:
+            asked = client.post("/infer", json={"text": "hi"}, headers=headers)
+            begun = asyncio.create_task(asked)
+            await app.play(Admitted(), Progress(0, (5,), "x", 1), Progress(1, (6,), "y", 2, "stop"))
+            assert (await begun).json() == {"result": "xy"}
+            failing = asyncio.create_task(client.post("/v1/chat", json={"prompt": "hi"}))
+            while len(app.bench.engine.jobs) < 2:
+                await asyncio.sleep(0.001)
+            await app.play(Admitted(), FAILURE)
+            answer = await failing
+            assert answer.status_code == 500
+            assert answer.json() == {"error": "it broke", "code": "engine_error"}
+
+    run(scenario)
