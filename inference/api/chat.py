@@ -19,6 +19,7 @@ from inference.api.worker import Ready, Worker
 from inference.batching.chat import ChatRequest
 from inference.batching.request import FinishReason
 from inference.batching.service import Ticket
+from inference.engine.values import Logprobs
 from inference.errors import RequestError
 
 _STREAM_HEADERS = [
@@ -145,13 +146,16 @@ async def _gone(receive: Receive) -> None:
 
 async def _collect(ticket: Ticket, answer: Answer) -> dict[str, object]:
     pieces: list[str] = []
-    tokens = 0
+    ids: list[int] = []
+    told: list[Logprobs] = []
     reason: FinishReason = "stop"
     async for step in ticket.progress():
         pieces.append(step.text)
-        tokens = step.index + len(step.token_ids)
+        ids += step.token_ids
+        told += step.logprobs
         reason = step.finish_reason or reason
-    return answer.completion("".join(pieces), reason, tokens)
+    logprobs = answer.logprobs(ids, told)
+    return answer.completion("".join(pieces), reason, len(ids), logprobs)
 
 
 async def _send_json(body: Mapping[str, object], send: Send, status: int = 200) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from inference.batching.prepare import Prepared
+from inference.batching.prepare import Prepared, Spell
 from inference.batching.request import FinishReason
+from inference.engine.values import Logprobs
 
 
 def new_id() -> str:
@@ -30,13 +31,14 @@ class Answer:
         self,
         delta: Mapping[str, object],
         finish_reason: FinishReason | None = None,
+        logprobs: Mapping[str, object] | None = None,
         **members: object,
     ) -> dict[str, object]:
         """A `chat.completion.chunk` with one choice and further `members`."""
         choice = {
             "index": 0,
             "delta": delta,
-            "logprobs": None,
+            "logprobs": logprobs,
             "finish_reason": finish_reason,
         }
         return {**self._head("chat.completion.chunk"), "choices": [choice], **members}
@@ -46,14 +48,32 @@ class Answer:
         usage = self.prepared.usage.members(completion_tokens)
         return {**self._head("chat.completion.chunk"), "choices": [], "usage": usage}
 
+    def logprobs(self, ids: Sequence[int], told: Sequence[Logprobs]) -> dict[str, object] | None:
+        """The `logprobs` of a choice for these tokens; None if they are not asked for."""
+        spell = self.prepared.spell
+        if spell is None:
+            return None
+        content = [
+            {
+                **_logprob(token_id, one.token, spell),
+                "top_logprobs": [_logprob(other, value, spell) for other, value in one.likeliest],
+            }
+            for token_id, one in zip(ids, told, strict=True)
+        ]
+        return {"content": content, "refusal": None}
+
     def completion(
-        self, text: str, finish_reason: FinishReason, completion_tokens: int
+        self,
+        text: str,
+        finish_reason: FinishReason,
+        completion_tokens: int,
+        logprobs: Mapping[str, object] | None,
     ) -> dict[str, object]:
         """A whole `chat.completion`."""
         choice = {
             "index": 0,
             "message": {"role": "assistant", "content": text, "refusal": None},
-            "logprobs": None,
+            "logprobs": logprobs,
             "finish_reason": finish_reason,
         }
         return {
@@ -71,6 +91,11 @@ class Answer:
             "model": self.model,
             "system_fingerprint": self.prepared.fingerprint,
         }
+
+
+def _logprob(token_id: int, value: float, spell: Spell) -> dict[str, object]:
+    text, raw = spell(token_id)
+    return {"token": text, "logprob": value, "bytes": None if raw is None else list(raw)}
 
 
 def event(payload: Mapping[str, object]) -> bytes:

@@ -1,41 +1,48 @@
 """JSON bodies to chat requests: types and bounds checked, the culprit named.
 
 Fields that change nothing here are tolerated, as clients send many. Fields whose effect would be
-missing from the answer (several choices, tools, penalties …) are refused as unsupported.
+missing from the answer (several choices, tools …) are refused as unsupported.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import secrets
 from collections.abc import Mapping
-from typing import NoReturn, TypeVar
+from typing import NoReturn
 
 from inference.api.content import parse_messages
+from inference.api.fields import (
+    read_flag,
+    read_ids,
+    read_integer,
+    read_number,
+    read_object,
+    read_string,
+    wrong,
+)
+from inference.api.sampling import (
+    MAX_STOP_TOKENS,
+    read_logit_bias,
+    read_stops,
+    read_top_k,
+    read_top_logprobs,
+    read_top_p,
+)
 from inference.batching.chat import ChatRequest, GlyphOptions, KeepText, Mode, Resume
 from inference.errors import RequestError
 
-MAX_STOPS = 16
-MAX_STOP_CHARACTERS = 256
 _MODES: Mapping[str, Mode] = {"auto": "auto", "always": "always", "never": "never"}
 _KEEP_TEXT: Mapping[str, KeepText] = {"auto": "auto", "never": "never"}
 _GLYPH_CLIENT = frozenset({"mode", "profile", "dpi", "keep_text"})
 _GLYPH_JOURNAL = frozenset({"resume_token_ids", "resume_text_bytes", "seed", "fingerprint"})
-_N = TypeVar("_N", int, float)
 # Field, and the value with which it does nothing.
 _UNSUPPORTED: tuple[tuple[str, tuple[object, ...]], ...] = (
     ("n", (1,)),
-    ("logprobs", (False,)),
-    ("top_logprobs", (0,)),
     ("tools", ([],)),
     ("tool_choice", ("none", "auto")),
     ("functions", ([],)),
     ("function_call", ("none", "auto")),
-    ("logit_bias", ({},)),
-    ("presence_penalty", (0,)),
-    ("frequency_penalty", (0,)),
-    ("repetition_penalty", (1,)),
     ("response_format", ({"type": "text"},)),
     ("modalities", (["text"],)),
     ("audio", ()),
@@ -55,23 +62,30 @@ def parse_chat(raw: bytes, max_new_tokens_limit: int, journal: bool) -> ChatRequ
         value = body.get(name)
         if value is not None and value not in harmless:
             raise RequestError("unsupported", f"{name} is not supported", name)
-    glyph = _object(body, "glyph")
-    options = _object(body, "stream_options")
-    stream = _flag(body, "stream")
-    seed = _integer(glyph, "seed", None, None, "glyph.") if journal else None
+    glyph = read_object(body, "glyph")
+    options = read_object(body, "stream_options")
+    stream = read_flag(body, "stream")
+    seed = read_integer(glyph, "seed", None, None, "glyph.") if journal else None
     if seed is None:
-        seed = _integer(body, "seed", None, None)
+        seed = read_integer(body, "seed", None, None)
     return ChatRequest(
-        model=_string(body, "model"),
+        model=read_string(body, "model"),
         messages=parse_messages(body.get("messages")),
         seed=secrets.randbits(63) if seed is None else seed,
         max_tokens=_max_tokens(body, max_new_tokens_limit),
-        temperature=_number(body, "temperature", 0.0, 2.0),
-        top_p=_top_p(body),
-        top_k=_top_k(body),
-        stop=_stops(body),
+        temperature=read_number(body, "temperature", 0.0, 2.0),
+        top_p=read_top_p(body),
+        top_k=read_top_k(body),
+        min_p=read_number(body, "min_p", 0.0, 1.0),
+        repetition_penalty=read_number(body, "repetition_penalty", 0.01, 10.0),
+        frequency_penalty=read_number(body, "frequency_penalty", -2.0, 2.0) or 0.0,
+        presence_penalty=read_number(body, "presence_penalty", -2.0, 2.0) or 0.0,
+        logit_bias=read_logit_bias(body),
+        top_logprobs=read_top_logprobs(body),
+        stop=read_stops(body),
+        stop_token_ids=tuple(read_ids(body, "stop_token_ids", MAX_STOP_TOKENS)),
         stream=stream,
-        include_usage=_flag(options, "include_usage", "stream_options."),
+        include_usage=read_flag(options, "include_usage", "stream_options."),
         glyph=_glyph(glyph, journal),
         resume=_resume(glyph) if journal else Resume(),
     )
@@ -96,95 +110,10 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-def _wrong(param: str, wanted: str) -> NoReturn:
-    raise RequestError("invalid_request", f"{param} must be {wanted}", param)
-
-
-def _object(body: Mapping[str, object], name: str) -> Mapping[str, object]:
-    value = body.get(name)
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        _wrong(name, "an object")
-    return value
-
-
-def _string(body: Mapping[str, object], name: str, prefix: str = "") -> str | None:
-    value = body.get(name)
-    if value is None or isinstance(value, str):
-        return value
-    _wrong(prefix + name, "a string")
-
-
-def _flag(body: Mapping[str, object], name: str, prefix: str = "") -> bool:
-    value = body.get(name)
-    if value is None or isinstance(value, bool):
-        return bool(value)
-    _wrong(prefix + name, "true or false")
-
-
-def _integer(
-    body: Mapping[str, object], name: str, low: int | None, high: int | None, prefix: str = ""
-) -> int | None:
-    value = body.get(name)
-    if value is None:
-        return None
-    if type(value) is not int:
-        _wrong(prefix + name, "a whole number")
-    return _within(value, prefix + name, low, high)
-
-
-def _number(body: Mapping[str, object], name: str, low: float, high: float) -> float | None:
-    value = body.get(name)
-    if value is None:
-        return None
-    if type(value) not in (int, float) or not isinstance(value, int | float):
-        _wrong(name, "a number")
-    if isinstance(value, float) and not math.isfinite(value):
-        _wrong(name, "a finite number")
-    return float(_within(value, name, low, high))
-
-
-def _within(value: _N, param: str, low: _N | None, high: _N | None) -> _N:
-    if low is not None and value < low:
-        _wrong(param, f"at least {low}")
-    if high is not None and value > high:
-        _wrong(param, f"at most {high}")
-    return value
-
-
 def _max_tokens(body: Mapping[str, object], limit: int) -> int | None:
-    newer = _integer(body, "max_completion_tokens", 1, limit)
-    older = _integer(body, "max_tokens", 1, limit)
+    newer = read_integer(body, "max_completion_tokens", 1, limit)
+    older = read_integer(body, "max_tokens", 1, limit)
     return newer if newer is not None else older
-
-
-def _top_p(body: Mapping[str, object]) -> float | None:
-    top_p = _number(body, "top_p", 0.0, 1.0)
-    if top_p == 0:
-        _wrong("top_p", "above 0")
-    return top_p
-
-
-def _top_k(body: Mapping[str, object]) -> int | None:
-    """-1 is how other servers say "all"."""
-    top_k = _integer(body, "top_k", -1, None)
-    return 0 if top_k == -1 else top_k
-
-
-def _stops(body: Mapping[str, object]) -> tuple[str, ...]:
-    value = body.get("stop")
-    listed = [value] if isinstance(value, str) else value
-    if listed is None:
-        return ()
-    if not isinstance(listed, list) or len(listed) > MAX_STOPS:
-        _wrong("stop", f"a string or a list of at most {MAX_STOPS} strings")
-    stops = []
-    for number, stop in enumerate(listed):
-        if not isinstance(stop, str) or not 0 < len(stop) <= MAX_STOP_CHARACTERS:
-            _wrong(f"stop[{number}]", f"a string of 1 to {MAX_STOP_CHARACTERS} characters")
-        stops.append(stop)
-    return tuple(stops)
 
 
 def _glyph(glyph: Mapping[str, object], journal: bool) -> GlyphOptions:
@@ -194,28 +123,23 @@ def _glyph(glyph: Mapping[str, object], journal: bool) -> GlyphOptions:
             raise RequestError("unsupported", detail, f"glyph.{name}")
         if name not in _GLYPH_CLIENT | _GLYPH_JOURNAL:
             raise RequestError("invalid_request", f"there is no glyph.{name}", f"glyph.{name}")
-    mode = _string(glyph, "mode", "glyph.") or "auto"
+    mode = read_string(glyph, "mode", "glyph.") or "auto"
     if mode not in _MODES:
-        _wrong("glyph.mode", "auto, always or never")
-    keep_text = _string(glyph, "keep_text", "glyph.") or "never"
+        wrong("glyph.mode", "auto, always or never")
+    keep_text = read_string(glyph, "keep_text", "glyph.") or "never"
     if keep_text not in _KEEP_TEXT:
-        _wrong("glyph.keep_text", "auto or never")
+        wrong("glyph.keep_text", "auto or never")
     return GlyphOptions(
         mode=_MODES[mode],
-        profile=_string(glyph, "profile", "glyph."),
-        dpi=_integer(glyph, "dpi", None, None, "glyph."),
+        profile=read_string(glyph, "profile", "glyph."),
+        dpi=read_integer(glyph, "dpi", None, None, "glyph."),
         keep_text=_KEEP_TEXT[keep_text],
     )
 
 
 def _resume(glyph: Mapping[str, object]) -> Resume:
-    ids = glyph.get("resume_token_ids")
-    if ids is None:
-        ids = []
-    if not isinstance(ids, list) or any(type(item) is not int or item < 0 for item in ids):
-        _wrong("glyph.resume_token_ids", "a list of token ids")
     return Resume(
-        token_ids=tuple(ids),
-        text_bytes=_integer(glyph, "resume_text_bytes", 0, None, "glyph.") or 0,
-        fingerprint=_string(glyph, "fingerprint", "glyph."),
+        token_ids=tuple(read_ids(glyph, "resume_token_ids", None, "glyph.")),
+        text_bytes=read_integer(glyph, "resume_text_bytes", 0, None, "glyph.") or 0,
+        fingerprint=read_string(glyph, "fingerprint", "glyph."),
     )

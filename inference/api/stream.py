@@ -20,8 +20,9 @@ async def client_events(ticket: Ticket, answer: Answer, usage: bool) -> AsyncIte
     first = {"role": "assistant", "content": ""}
     yield event(answer.chunk(first, glyph=facts, **nothing_yet))
     async for step in ticket.progress():
-        if step.text:
-            yield event(answer.chunk({"content": step.text}, **nothing_yet))
+        logprobs = answer.logprobs(step.token_ids, step.logprobs)
+        if step.text or logprobs:
+            yield event(answer.chunk({"content": step.text}, None, logprobs, **nothing_yet))
         if step.finish_reason is not None:
             yield event(answer.chunk({}, step.finish_reason, **nothing_yet))
             if usage:
@@ -48,12 +49,10 @@ async def journal_events(ticket: Ticket, answer: Answer, epoch: str) -> AsyncIte
             "token_ids": list(step.token_ids),
             "text_bytes": step.text_bytes,
         }
+        usage = {"usage": prepared.usage.members(_tokens(step))} if step.finish_reason else {}
+        logprobs = answer.logprobs(step.token_ids, step.logprobs)
         delta = {"content": step.text}
-        if step.finish_reason is None:
-            yield event(answer.chunk(delta, glyph=glyph))
-        else:
-            usage = prepared.usage.members(_tokens(step))
-            yield event(answer.chunk(delta, step.finish_reason, glyph=glyph, usage=usage))
+        yield event(answer.chunk(delta, step.finish_reason, logprobs, glyph=glyph, **usage))
     yield DONE
 
 

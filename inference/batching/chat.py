@@ -73,7 +73,15 @@ class ChatRequest:
     temperature: float | None = None
     top_p: float | None = None
     top_k: int | None = None
+    min_p: float | None = None
+    repetition_penalty: float | None = None
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    top_logprobs: int | None = None
+    """Likeliest tokens to tell with each token; None tells no probabilities at all."""
     stop: tuple[str, ...] = ()
+    stop_token_ids: tuple[int, ...] = ()
     stream: bool = False
     include_usage: bool = False
     glyph: GlyphOptions = GlyphOptions()

@@ -229,7 +229,9 @@ class EngineThread:
             text += job.text.finish()
             reason = "length"
         released = job.text.released_bytes
-        self._news.append((job.id, Progress(index, (token.token_id,), text, released, reason)))
+        told = () if token.logprobs is None else (token.logprobs,)
+        step = Progress(index, (token.token_id,), text, released, reason, told)
+        self._news.append((job.id, step))
         if reason is not None:
             self._release(job)
 

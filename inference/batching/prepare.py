@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from inference.batching.chat import (
@@ -29,6 +29,9 @@ from inference.engine.values import EngineFacts, Pixels, Prompt, Sampling
 from inference.errors import RequestError
 from inference.render import Style, StyleError, plan_pages, resolve_style, verbatim_spans
 
+Spell = Callable[[int], tuple[str, bytes | None]]
+"""Text and bytes of a token; special tokens have no bytes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
@@ -43,6 +46,8 @@ class Prepared:
     """UTF-8 bytes of text the client has."""
     ended: Progress | None = None
     """The last chunk, when the ids given for resuming end the answer."""
+    spell: Spell | None = None
+    """How tokens are shown, if their probabilities are asked for."""
 
 
 class Preparer:
@@ -78,17 +83,26 @@ class Preparer:
         if page_count > (limit := self._config.limits.pages):
             detail = f"documents and images fill {page_count} pages; the limit is {limit}"
             raise RequestError("context_length_exceeded", detail, "messages")
+        sampling = self._sampling(chat)
         prompt = self._prompt(chat, planned)
         max_new_tokens = self._max_new_tokens(chat, len(prompt.token_ids))
         mode = resolved_mode(chat, planned)
         fingerprint = self._fingerprint(chat, mode, profile, planned)
         pages, drawn = draw(parts, style)
         facts = replace(drawn, mode=mode, profile=profile)
-        generation = Generation(request_id, prompt, self._sampling(chat), max_new_tokens)
+        generation = Generation(request_id, prompt, sampling, max_new_tokens)
         job, ended = self._job(generation, pages, chat)
         usage = Usage(len(prompt.token_ids), facts)
         resume = chat.resume
-        return Prepared(job, usage, fingerprint, resume.token_ids, resume.text_bytes, ended)
+        return Prepared(
+            job,
+            usage,
+            fingerprint,
+            resume.token_ids,
+            resume.text_bytes,
+            ended,
+            None if chat.top_logprobs is None else self._tokenizer.spell,
+        )
 
     def _style(self, chat: ChatRequest) -> tuple[str, Style]:
         render = self._config.render
@@ -168,13 +182,28 @@ class Preparer:
         return wanted
 
     def _sampling(self, chat: ChatRequest) -> Sampling:
+        self._check_ids(chat.stop_token_ids, "stop_token_ids")
+        self._check_ids([token_id for token_id, _ in chat.logit_bias], "logit_bias")
         default = self._facts.default_sampling
+        penalty = chat.repetition_penalty
         return Sampling(
             temperature=default.temperature if chat.temperature is None else chat.temperature,
             top_p=default.top_p if chat.top_p is None else chat.top_p,
             top_k=default.top_k if chat.top_k is None else chat.top_k,
             seed=chat.seed,
+            min_p=default.min_p if chat.min_p is None else chat.min_p,
+            repetition_penalty=default.repetition_penalty if penalty is None else penalty,
+            frequency_penalty=chat.frequency_penalty,
+            presence_penalty=chat.presence_penalty,
+            logit_bias=chat.logit_bias,
+            top_logprobs=chat.top_logprobs,
         )
+
+    def _check_ids(self, token_ids: Sequence[int], param: str) -> None:
+        """An id beyond the vocabulary would break a GPU's context for everybody."""
+        if max(token_ids, default=0) >= self._facts.vocabulary:
+            detail = f"token ids are below {self._facts.vocabulary}"
+            raise RequestError("invalid_request", detail, param)
 
     def _fingerprint(
         self, chat: ChatRequest, mode: Mode, profile: str, planned: list[list[Part]]
@@ -197,10 +226,9 @@ class Preparer:
     ) -> tuple[Job, Progress | None]:
         """The job, and the last chunk if the earlier attempt had come to the end."""
         resume = chat.resume
-        if max(resume.token_ids, default=0) >= self._facts.vocabulary:
-            detail = f"token ids are below {self._facts.vocabulary}"
-            raise RequestError("invalid_request", detail, "glyph.resume_token_ids")
-        text = AnswerText(self._tokenizer.piece, chat.stop, self._facts.end_ids)
+        self._check_ids(resume.token_ids, "glyph.resume_token_ids")
+        end_ids = self._facts.end_ids.union(chat.stop_token_ids)
+        text = AnswerText(self._tokenizer.piece, chat.stop, end_ids)
         unsent, reason = _replay(text, resume, generation.max_new_tokens)
         emitted = list(resume.token_ids)
         to_fill = len(generation.prompt.token_ids) + len(emitted)

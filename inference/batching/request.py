@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from inference.batching.text import AnswerText
-from inference.engine.values import Pixels, Prompt, Sampling
+from inference.engine.values import Logprobs, Pixels, Prompt, Sampling
 from inference.errors import RequestError
 
 FinishReason = Literal["stop", "length"]
@@ -71,6 +71,8 @@ class Progress:
     text_bytes: int
     """UTF-8 bytes of all text released so far."""
     finish_reason: FinishReason | None = None
+    logprobs: tuple[Logprobs, ...] = ()
+    """One for each of `token_ids`, if they are asked for."""
 
 
 @dataclass(frozen=True, slots=True)

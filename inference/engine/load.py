@@ -144,12 +144,15 @@ def _end_ids(generation: Mapping[str, object], described: Mapping[str, object]) 
 
 def _default_sampling(generation: Mapping[str, object]) -> Sampling:
     """What the model's makers recommend; a model that says nothing is sampled as OpenAI does."""
+    repetition_penalty = _number(generation.get("repetition_penalty"), 1.0)
     if generation.get("do_sample") is False:
-        return Sampling()
+        return Sampling(repetition_penalty=repetition_penalty)
     return Sampling(
         temperature=_number(generation.get("temperature"), 1.0),
         top_p=_number(generation.get("top_p"), 1.0),
         top_k=int(_number(generation.get("top_k"), 0)),
+        min_p=_number(generation.get("min_p"), 0.0),
+        repetition_penalty=repetition_penalty,
     )
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from inference.config import InferenceConfig
@@ -21,12 +22,13 @@ from inference.engine.cache import SlotCache, bucket_length
 from inference.engine.load import Checkpoint, load_checkpoint
 from inference.engine.patches import level_table, patchify
 from inference.engine.positions import rope_positions
-from inference.engine.sampling import draw
+from inference.engine.sampling import Shaper, choose, measure
 from inference.engine.values import (
     DeviceLostError,
     EngineError,
     EngineFacts,
     ImagePlace,
+    Logprobs,
     MemoryUse,
     OutOfMemoryError,
     Pixels,
@@ -72,9 +74,27 @@ class _Slot:
     sampling: Sampling
     drawn: int
     """Index in the answer of the next token to draw."""
+    shaper: Shaper | None
+    """Only where bias or penalties change the logits."""
     seen: dict[int, torch.Tensor] = field(default_factory=dict)
     filled: int = 0
     last: int = 0
+
+    @property
+    def plain(self) -> bool:
+        """The likeliest token is taken and nothing more is asked."""
+        told = self.sampling
+        return told.temperature == 0 and self.shaper is None and told.top_logprobs is None
+
+    def pick(self, logits: npt.NDArray[np.float32]) -> tuple[int, Logprobs | None]:
+        """The next token from logits (vocabulary,), and how likely it was, if that is asked."""
+        shaper, told = self.shaper, self.sampling
+        chosen = choose(logits if shaper is None else shaper.shape(logits), told, self.drawn)
+        if shaper is not None:
+            shaper.note(chosen)
+        if told.top_logprobs is None:
+            return chosen, None
+        return chosen, measure(logits, chosen, told.top_logprobs)
 
 
 class SlotEngine:
@@ -125,6 +145,11 @@ class SlotEngine:
             images=prompt.images,
             sampling=sampling,
             drawn=len(emitted),
+            shaper=(
+                Shaper(sampling, prompt.token_ids, emitted, self.facts.vocabulary)
+                if sampling.shaped
+                else None
+            ),
         )
 
     @_guarded
@@ -210,11 +235,12 @@ class SlotEngine:
         tokens = []
         for row, slot in enumerate(slots):
             state = self._open[slot]
-            if state.sampling.temperature > 0 and finite[row]:
-                chosen[row] = draw(logits[row].cpu().numpy(), state.sampling, state.drawn)
+            logprobs = None
+            if finite[row] and not state.plain:
+                chosen[row], logprobs = state.pick(logits[row].cpu().numpy())
             state.drawn += 1
             state.last = chosen[row]
-            tokens.append(Token(slot, chosen[row], margins[row], finite[row]))
+            tokens.append(Token(slot, chosen[row], margins[row], finite[row], logprobs))
         return tokens
 
     @_guarded

@@ -130,6 +130,16 @@ class ChatTokenizer:
             return b""
         return bytes(self._bytes[character] for character in token)
 
+    def spell(self, token_id: int) -> tuple[str, bytes | None]:
+        """A token to be shown: text, and UTF-8 bytes unless it is special and has none.
+
+        Bytes that are no whole character are U+FFFD in the text.
+        """
+        if token_id in self._special:
+            return self._added[token_id].decode(), None
+        piece = self.piece(token_id)
+        return piece.decode("utf-8", "replace"), piece
+
 
 def load_tokenizer(directory: Path) -> ChatTokenizer:
     """Tokenizer, chat template and image token of a checkpoint directory."""

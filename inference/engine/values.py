@@ -41,6 +41,24 @@ class Sampling:
     top_k: int = 0
     """Only the k most likely tokens are considered; 0 considers all."""
     seed: int = 0
+    min_p: float = 0.0
+    """Only tokens at least this share as likely as the likeliest are considered."""
+    repetition_penalty: float = 1.0
+    """Divides positive and multiplies negative logits of what prompt or answer contain."""
+    frequency_penalty: float = 0.0
+    """Taken off a token's logit for each time the answer contains it."""
+    presence_penalty: float = 0.0
+    """Taken off a token's logit once if the answer contains it."""
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    """Token ids, each at most once, and what is added to their logits."""
+    top_logprobs: int | None = None
+    """How many of the likeliest tokens are told with each token; None tells no probabilities."""
+
+    @property
+    def shaped(self) -> bool:
+        """Whether logits are changed before a token is chosen."""
+        penalties = (self.repetition_penalty, self.frequency_penalty, self.presence_penalty)
+        return bool(self.logit_bias) or penalties != (1.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +87,18 @@ class Prompt:
 
 
 @dataclass(frozen=True, slots=True)
+class Logprobs:
+    """How likely the model itself held a token, and the likeliest in its place.
+
+    Natural logarithms, before temperature, penalties and bias.
+    """
+
+    token: float
+    likeliest: tuple[tuple[int, float], ...]
+    """Token ids and their values, likeliest first."""
+
+
+@dataclass(frozen=True, slots=True)
 class Token:
     """One token drawn for a slot."""
 
@@ -78,6 +108,8 @@ class Token:
     """Distance between the two best logits; measured only when asked for."""
     valid: bool = True
     """False when the logits were not numbers; the token then means nothing."""
+    logprobs: Logprobs | None = None
+    """Told only when the slot's sampling asks for it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,8 @@ class Chunk:
     usage: Json | None
     facts: Json
     body: Json
+    logprobs: tuple[Json, ...] = ()
+    """One entry for each token, if the client asked for them; they are in `body` too."""
 
 
 def parse_event(data: bytes) -> Chunk | WorkerError | Done:
@@ -68,7 +70,8 @@ def _chunk(body: Json) -> Chunk:
     usage = body.pop("usage", None)
     if not isinstance(glyph, dict):
         raise MalformedEventError("chunk without glyph")
-    delta, finish_reason = _choice(body)
+    choice = _choice(body)
+    delta, finish_reason = _delta(choice)
     text = delta.get("content") or ""
     ids = glyph.get("token_ids")
     if not isinstance(text, str):
@@ -86,20 +89,37 @@ def _chunk(body: Json) -> Chunk:
         usage=usage if isinstance(usage, dict) else None,
         facts={name: value for name, value in glyph.items() if name not in _JOURNAL_MEMBERS},
         body=body,
+        logprobs=_logprobs(choice, len(ids)),
     )
 
 
-def _choice(body: Json) -> tuple[Json, str | None]:
+def _choice(body: Json) -> Json:
     choices = body.get("choices")
     if not isinstance(choices, list) or len(choices) != 1 or not isinstance(choices[0], dict):
         raise MalformedEventError("chunk without its one choice")
-    delta = choices[0].get("delta")
-    finish_reason = choices[0].get("finish_reason")
+    return choices[0]
+
+
+def _delta(choice: Json) -> tuple[Json, str | None]:
+    delta = choice.get("delta")
+    finish_reason = choice.get("finish_reason")
     if not isinstance(delta, dict):
         raise MalformedEventError("choice without delta")
     if finish_reason is not None and not isinstance(finish_reason, str):
         raise MalformedEventError("finish_reason is no text")
     return delta, finish_reason
+
+
+def _logprobs(choice: Json, tokens: int) -> tuple[Json, ...]:
+    told = choice.get("logprobs")
+    if told is None:
+        return ()
+    content = told.get("content") if isinstance(told, dict) else None
+    if not isinstance(content, list) or not all(isinstance(entry, dict) for entry in content):
+        raise MalformedEventError("logprobs are no list of objects")
+    if len(content) != tokens:
+        raise MalformedEventError("logprobs do not match the tokens")
+    return tuple(content)
 
 
 def _string(glyph: Json, name: str) -> str:

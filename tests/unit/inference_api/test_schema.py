@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -73,8 +74,39 @@ def test_everything_at_once() -> None:
 
 def test_null_means_absent() -> None:
     names = ("model", "max_tokens", "temperature", "top_p", "seed", "stop", "stream", "n", "tools")
-    nothing: dict[str, Any] = dict.fromkeys((*names, "glyph", "stream_options"))
-    assert parse(**nothing).stop == ()
+    others = ("min_p", "repetition_penalty", "frequency_penalty", "presence_penalty", "logit_bias")
+    more = ("logprobs", "top_logprobs", "stop_token_ids", "glyph", "stream_options")
+    nothing: dict[str, Any] = dict.fromkeys((*names, *others, *more))
+    assert replace(parse(**nothing), seed=1) == parse(seed=1)
+
+
+def test_how_tokens_are_chosen() -> None:
+    request = parse(
+        min_p=0.1,
+        repetition_penalty=1.2,
+        frequency_penalty=-2,
+        presence_penalty=2,
+        logit_bias={"7": -100, "5": 1.5, "007": 2},
+        stop_token_ids=[9, 8],
+    )
+    assert (request.min_p, request.repetition_penalty) == (0.1, 1.2)
+    assert (request.frequency_penalty, request.presence_penalty) == (-2.0, 2.0)
+    assert request.logit_bias == ((5, 1.5), (7, 2.0))
+    assert request.stop_token_ids == (9, 8)
+
+
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        ({}, None),
+        ({"logprobs": False, "top_logprobs": 0}, None),
+        ({"logprobs": True}, 0),
+        ({"logprobs": True, "top_logprobs": 0}, 0),
+        ({"logprobs": True, "top_logprobs": 20}, 20),
+    ],
+)
+def test_probabilities_are_told_where_asked_for(keys: dict[str, object], told: int | None) -> None:
+    assert parse(**keys).top_logprobs == told  # type: ignore[arg-type]
 
 
 def test_one_stop_string_may_stand_alone() -> None:
@@ -169,6 +201,26 @@ def test_bodies_that_are_no_request(raw: bytes, words: str) -> None:
         ("stream", "yes", "stream"),
         ("stream_options", [], "stream_options"),
         ("stream_options", {"include_usage": 1}, "stream_options.include_usage"),
+        ("min_p", 1.1, "min_p"),
+        ("min_p", "x", "min_p"),
+        ("repetition_penalty", 0, "repetition_penalty"),
+        ("repetition_penalty", 11, "repetition_penalty"),
+        ("frequency_penalty", 2.1, "frequency_penalty"),
+        ("presence_penalty", -2.1, "presence_penalty"),
+        ("logit_bias", [], "logit_bias"),
+        ("logit_bias", {"x": 1}, "logit_bias"),
+        ("logit_bias", {"-1": 1}, "logit_bias"),
+        ("logit_bias", {"５": 1}, "logit_bias"),
+        ("logit_bias", {"5": 101}, "logit_bias.5"),
+        ("logit_bias", {"5": None}, "logit_bias.5"),
+        ("logit_bias", {str(token): 1 for token in range(1025)}, "logit_bias"),
+        ("logprobs", 1, "logprobs"),
+        ("top_logprobs", 3, "top_logprobs"),
+        ("top_logprobs", 21, "top_logprobs"),
+        ("stop_token_ids", 5, "stop_token_ids"),
+        ("stop_token_ids", [True], "stop_token_ids"),
+        ("stop_token_ids", [-1], "stop_token_ids"),
+        ("stop_token_ids", list(range(65)), "stop_token_ids"),
         ("glyph", "always", "glyph"),
         ("glyph", {"mode": "sometimes"}, "glyph.mode"),
         ("glyph", {"mode": 1}, "glyph.mode"),
@@ -204,14 +256,9 @@ def test_wrong_values_of_the_gateway_are_named(name: str, value: object) -> None
     ("name", "value"),
     [
         ("n", 2),
-        ("logprobs", True),
-        ("top_logprobs", 3),
         ("tools", [{"type": "function"}]),
         ("tool_choice", "required"),
         ("functions", [{}]),
-        ("logit_bias", {"5": 1}),
-        ("presence_penalty", 0.5),
-        ("frequency_penalty", -1),
         ("response_format", {"type": "json_object"}),
         ("modalities", ["text", "audio"]),
         ("audio", {}),

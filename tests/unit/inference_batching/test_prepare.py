@@ -127,6 +127,34 @@ def test_defaults_are_the_models() -> None:
     assert told == Sampling(0.0, 1.0, 0, 3)
 
 
+def test_penalties_and_bias_reach_the_engine() -> None:
+    told = prepare(
+        chat(
+            "x",
+            min_p=0.1,
+            repetition_penalty=1.5,
+            frequency_penalty=0.5,
+            presence_penalty=-0.5,
+            logit_bias=((511, 2.0),),
+            top_logprobs=4,
+        )
+    )
+    expected = Sampling(0.5, 0.9, 7, 3, 0.1, 1.5, 0.5, -0.5, ((511, 2.0),), 4)
+    assert told.job.generation.sampling == expected
+    assert told.spell is not None
+    assert prepare(chat("x")).spell is None
+
+
+def test_stop_tokens_end_the_answer_as_end_tokens_do() -> None:
+    ids = tuple(tokenizer().encode("abc"))
+    ended = prepare(chat("x", stop_token_ids=(ids[2],), resume=Resume(ids, 1))).ended
+    assert ended is not None
+    assert (ended.finish_reason, ended.text, ended.text_bytes) == ("stop", "b", 2)
+    job = prepare(chat("x", stop_token_ids=(ids[2],))).job
+    assert [job.text.push(token) for token in ids] == ["a", "b", ""]
+    assert job.text.ended
+
+
 def test_length_of_the_answer() -> None:
     settings = config(kv={"length": 128}, max_new_tokens=100, max_new_tokens_limit=120)
     made = preparer(settings)
@@ -148,6 +176,8 @@ def test_length_of_the_answer() -> None:
         (chat("hi", glyph=GlyphOptions(profile="none")), "invalid_request", "glyph.profile"),
         (chat("hi", resume=Resume(fingerprint="x")), "fingerprint_mismatch", "glyph.fingerprint"),
         (chat("hi", resume=Resume((20, 512))), "invalid_request", "glyph.resume_token_ids"),
+        (chat("hi", stop_token_ids=(20, 512)), "invalid_request", "stop_token_ids"),
+        (chat("hi", logit_bias=((512, 1.0),)), "invalid_request", "logit_bias"),
         (chat("hi", resume=Resume((END, 20))), "invalid_request", "glyph.resume_token_ids"),
         (
             chat("hi", max_tokens=1, resume=Resume((20, 20))),

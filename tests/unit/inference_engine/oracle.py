@@ -19,7 +19,7 @@ from inference.engine.tokenizer import (
     Turn,
     load_tokenizer,
 )
-from inference.engine.values import Pixels, Prompt, Sampling
+from inference.engine.values import Logprobs, Pixels, Prompt, Sampling
 from tests.unit.inference_engine.tiny import checkpoint
 
 LENGTH = 512
@@ -64,7 +64,13 @@ def prompt(text: str, pictures: Sequence[Pixels] = ()) -> Prompt:
     return tokenizer().encode_chat([Turn("user", (*images, TextPart(text)))])
 
 
-def oracle(asked: Prompt, pictures: Sequence[Pixels], count: int, kind: str = "glm4v") -> list[int]:
+def oracle(
+    asked: Prompt,
+    pictures: Sequence[Pixels],
+    count: int,
+    kind: str = "glm4v",
+    **options: object,
+) -> list[int]:
     """The first `count` tokens of generate(), greedy, whatever they are."""
     ids = torch.tensor([asked.token_ids])
     inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
@@ -78,7 +84,12 @@ def oracle(asked: Prompt, pictures: Sequence[Pixels], count: int, kind: str = "g
         inputs["image_grid_thw"] = torch.tensor(grids)
     with torch.inference_mode():
         out = loaded(kind).model.generate(
-            **inputs, max_new_tokens=count, do_sample=False, eos_token_id=None, pad_token_id=0
+            **inputs,
+            max_new_tokens=count,
+            do_sample=False,
+            eos_token_id=None,
+            pad_token_id=0,
+            **options,
         )
     tokens: list[int] = out[0, ids.shape[1] :].tolist()
     return tokens
@@ -91,6 +102,7 @@ class Solo:
         self.engine = on
         self.margins: dict[int, list[float]] = {}
         self.answers: dict[int, list[int]] = {}
+        self.logprobs: dict[int, list[Logprobs | None]] = {}
 
     def begin(
         self,
@@ -110,12 +122,14 @@ class Solo:
             token = self.engine.prefill(slot, chunk)
         self.answers[slot] = [token.token_id]
         self.margins[slot] = [token.margin or 0.0]
+        self.logprobs[slot] = [token.logprobs]
 
     def step(self, *slots: int) -> None:
         for token in self.engine.decode(slots):
             assert token.valid
             self.answers[token.slot].append(token.token_id)
             self.margins[token.slot].append(token.margin or 0.0)
+            self.logprobs[token.slot].append(token.logprobs)
 
     def end(self, slot: int) -> list[int]:
         self.engine.close(slot)
