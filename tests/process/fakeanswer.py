@@ -118,6 +118,7 @@ class Answer:
     ids: list[int]
     text: bytearray = field(default_factory=bytearray)
     last_bytes: int = 0
+    logprobs: bool = False
 
     def __post_init__(self) -> None:
         for index, token in enumerate(self.ids):
@@ -200,8 +201,28 @@ def usage(answer: Answer) -> dict:
     return {"prompt_tokens": asked, "completion_tokens": given, "total_tokens": asked + given}
 
 
-def event(chunk: dict, glyph: dict, delta: dict, finish_reason: str | None = None) -> bytes:
-    choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
+def logprobs(ids: list[int], first: int) -> dict:
+    """What this model thinks of tokens number `first` and following: made up, the same always."""
+    content = [
+        {
+            "token": token_text(token, index),
+            "logprob": -token / 1000,
+            "bytes": list(token_text(token, index).encode()),
+            "top_logprobs": [],
+        }
+        for index, token in enumerate(ids, first)
+    ]
+    return {"content": content, "refusal": None}
+
+
+def event(
+    chunk: dict,
+    glyph: dict,
+    delta: dict,
+    finish_reason: str | None = None,
+    told: dict | None = None,
+) -> bytes:
+    choice = {"index": 0, "delta": delta, "finish_reason": finish_reason, "logprobs": told}
     return event_of({**chunk, "choices": [choice], "glyph": glyph})
 
 

@@ -16,6 +16,7 @@ from tests.process.fakeanswer import (
     base,
     event,
     event_of,
+    logprobs,
     prompt_of,
     reached,
     usage,
@@ -57,6 +58,7 @@ class FakeChat:
             return refusal
         limit = body.get("max_tokens") or 32
         answer = Answer(prompt, seed, limit, self.faults, resume)
+        answer.logprobs = body.get("logprobs") is True
         self.waiting += 1
         try:
             await self.slots.acquire()
@@ -121,7 +123,9 @@ class FakeChat:
             done = answer.finish_reason
             if done:
                 chunk["usage"] = usage(answer)
-            data = event(chunk, self.glyph(answer, new, sent), {"content": text.decode()}, done)
+            told = logprobs(new, len(answer.ids) - len(new)) if new and answer.logprobs else None
+            delta = {"content": text.decode()}
+            data = event(chunk, self.glyph(answer, new, sent), delta, done, told)
             if new and await self.misbehaves(request, response, answer, len(new), data):
                 return
             await response.write(data)

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 import openai
 import pytest
 
+from tests.process.fakeanswer import token_id
 from tests.process.gateway_rig import Rig, Stream, Worker, ask, expected, read_stream, rig
 
 SLOW = {"token_seconds": 0.02, "hold_back": True}
@@ -109,6 +110,44 @@ def test_the_openai_library_sees_nothing_of_three_deaths() -> None:
             await client.close()
             assert texts == [expected(f"client {number}", 40) for number in range(8)]
             assert (await made.state())["counters"]["completed"] == 8
+
+    asyncio.run(run())
+
+
+def test_log_probabilities_are_whole_over_two_deaths() -> None:
+    """Of every token once, in a stream and in a plain answer, also where text was held back."""
+
+    async def run() -> None:
+        async with rig() as made:
+            await made.start_gateway()
+            slow = {**SLOW, "tokens_per_step": 2}
+            worker = await made.start_worker(**slow)
+            await made.route(worker)
+            client = openai.AsyncOpenAI(base_url=f"{made.url}/v1", api_key="none", max_retries=0)
+            body = ask("how sure?", tokens=40, logprobs=True)
+
+            async def stream() -> list[tuple[str, float]]:
+                chunks = await client.chat.completions.create(**body, stream=True)
+                told = [c.choices[0].logprobs async for c in chunks]
+                entries = [entry for one in told if one for entry in one.content or []]
+                return [(entry.token, entry.logprob) for entry in entries]
+
+            tasks = [asyncio.create_task(stream()) for _ in range(3)]
+            plain = asyncio.create_task(client.chat.completions.create(**body))
+            for _ in range(2):
+                await worker.until(tokens=40)
+                worker.kill()
+                worker = await replace(made, worker, tokens_per_step=2)
+            choice = (await plain).choices[0]
+            streamed = await asyncio.gather(*tasks)
+            await client.close()
+            assert choice.logprobs is not None
+            told = [(entry.token, entry.logprob) for entry in choice.logprobs.content or []]
+            assert "".join(token for token, _ in told) == expected("how sure?", 40)
+            ids = [token_id("user:how sure?", 7, index) for index in range(40)]
+            assert [value for _, value in told] == [-token / 1000 for token in ids]
+            assert streamed == [told] * 3
+            assert (await made.state())["counters"]["resumed"] >= 4
 
     asyncio.run(run())
 

@@ -67,6 +67,39 @@ def test_openais_library_plain_and_streamed(worker: WorkerProcess) -> None:
     asyncio.run(scenario())
 
 
+def test_openais_library_reads_log_probabilities(worker: WorkerProcess) -> None:
+    async def scenario() -> None:
+        async with openai_client(worker) as client:
+            options = {
+                "model": "embedded",
+                "messages": [{"role": "user", "content": "Say something"}],
+                "temperature": 0,
+                "max_tokens": 20,
+                "frequency_penalty": 0.3,
+                "logit_bias": {"40": -5},
+                "extra_body": {"repetition_penalty": 1.1},
+                "logprobs": True,
+                "top_logprobs": 3,
+            }
+            plain = (await client.chat.completions.create(**options)).choices[0]
+            told = plain.logprobs.content
+            assert len(told) == 20
+            assert all(len(entry.top_logprobs) == 3 for entry in told)
+            for entry in told:
+                values = [other.logprob for other in entry.top_logprobs]
+                assert values == sorted(values, reverse=True)
+                assert entry.logprob <= values[0] <= 0
+            spelled = b"".join(bytes(entry.bytes or ()) for entry in told)
+            assert spelled.decode("utf-8", "replace") == plain.message.content
+            stream = await client.chat.completions.create(**options, stream=True)
+            choices = [chunk.choices[0] async for chunk in stream]
+            streamed = [e for c in choices if c.logprobs for e in c.logprobs.content]
+            assert [(e.token, e.bytes) for e in streamed] == [(e.token, e.bytes) for e in told]
+            assert "".join(c.delta.content or "" for c in choices) == plain.message.content
+
+    asyncio.run(scenario())
+
+
 def test_openais_library_understands_refusals(worker: WorkerProcess) -> None:
     async def scenario() -> None:
         async with openai_client(worker) as client:

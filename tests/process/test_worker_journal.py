@@ -84,8 +84,19 @@ def test_it_is_the_same_whatever_stream_says(worker: WorkerProcess, stream: bool
         {},
         {"temperature": 0.9, "seed": 5},
         {"temperature": 1.2, "top_k": 50, "top_p": 0.9, "seed": 8},
+        {"repetition_penalty": 1.2, "frequency_penalty": 0.7, "logprobs": True},
+        {
+            "temperature": 1.3,
+            "seed": 3,
+            "min_p": 0.002,
+            "repetition_penalty": 1.1,
+            "presence_penalty": 1.0,
+            "logit_bias": {"40": 3, "300": -100},
+            "logprobs": True,
+            "top_logprobs": 4,
+        },
     ],
-    ids=["greedy", "seeded", "seeded top"],
+    ids=["greedy", "seeded", "seeded top", "penalties", "everything"],
 )
 def test_resuming_at_every_token_gives_the_same_answer(
     worker: WorkerProcess, keys: dict[str, object]
@@ -118,6 +129,39 @@ def test_resuming_at_every_token_gives_the_same_answer(
         assert rest.finish_reason == whole.finish_reason
         assert rest.chunks[-1]["usage"] == whole.chunks[-1]["usage"]
         assert rest.chunks[-1]["glyph"]["text_bytes"] == len(text)
+        assert_same_logprobs(rest.logprobs, whole.logprobs[taken:])
+    assert len(whole.logprobs) == (COUNT if "logprobs" in keys else 0)
+
+
+def assert_same_logprobs(found: list[Json], expected: list[Json]) -> None:
+    """Tokens, their order, and their values but for rounding."""
+    assert len(found) == len(expected)
+    for one, other in zip(found, expected, strict=True):
+        ours = [one, *one["top_logprobs"]]
+        theirs = [other, *other["top_logprobs"]]
+        assert [(e["token"], e["bytes"]) for e in ours] == [
+            (e["token"], e["bytes"]) for e in theirs
+        ]
+        assert [e["logprob"] for e in ours] == pytest.approx(
+            [e["logprob"] for e in theirs], abs=1e-4
+        )
+
+
+def test_a_stop_token_ends_the_answer_wherever_it_is_cut(worker: WorkerProcess) -> None:
+    (whole,) = run(worker, paged())
+    place = next(n for n in range(5, COUNT) if whole.token_ids[n] not in whole.token_ids[:n])
+    request = paged(stop_token_ids=[whole.token_ids[place]], logprobs=True)
+    (stopped,) = run(worker, request)
+    assert stopped.token_ids == whole.token_ids[: place + 1]
+    assert (stopped.finish_reason, stopped.done) == ("stop", True)
+    assert stopped.chunks[place + 1]["choices"][0]["delta"]["content"] == ""
+    assert len(stopped.logprobs) == place + 1
+    for taken in range(place + 2):
+        size = stopped.chunks[taken]["glyph"]["text_bytes"]
+        (rest,) = run(worker, resumed(request, stopped.token_ids[:taken], size))
+        assert stopped.token_ids[:taken] + rest.token_ids == stopped.token_ids
+        assert stopped.text.encode()[:size] + rest.text.encode() == stopped.text.encode()
+        assert (rest.finish_reason, len(rest.logprobs)) == ("stop", place + 1 - taken)
 
 
 def test_the_gateways_seed_is_the_clients(worker: WorkerProcess) -> None:

@@ -151,6 +151,11 @@ class Journal:
         return "".join(chunk["choices"][0]["delta"]["content"] for chunk in self.chunks)
 
     @property
+    def logprobs(self) -> list[Json]:
+        told = [chunk["choices"][0]["logprobs"] for chunk in self.chunks]
+        return [entry for one in told if one for entry in one["content"]]
+
+    @property
     def finish_reason(self) -> str | None:
         reason: str | None = self.chunks[-1]["choices"][0]["finish_reason"]
         return reason

@@ -1,6 +1,6 @@
 """Chunks of the internal stream for the unit tests."""
 
-from supervisor.gateway.wire import Chunk
+from supervisor.gateway.wire import Chunk, Json
 
 
 def chunk(
@@ -12,10 +12,12 @@ def chunk(
     epoch: str = "a",
     fingerprint: str = "f",
     finish_reason: str | None = None,
+    logprobs: tuple[Json, ...] = (),
 ) -> Chunk:
     """`before`: bytes of text released before this chunk."""
     role = {"role": "assistant"} if not ids and not finish_reason else {}
-    choice = {"index": 0, "delta": {**role, "content": text}, "finish_reason": finish_reason}
+    choice: Json = {"index": 0, "delta": {**role, "content": text}, "finish_reason": finish_reason}
+    choice["logprobs"] = {"content": list(logprobs), "refusal": None} if logprobs else None
     return Chunk(
         epoch=epoch,
         index=index,
@@ -27,4 +29,5 @@ def chunk(
         usage={"total_tokens": index + len(ids)} if finish_reason else None,
         facts={"pages": 3} if role else {},
         body={"id": f"chatcmpl-{epoch}", "created": 5, "model": "m", "choices": [choice]},
+        logprobs=logprobs,
     )

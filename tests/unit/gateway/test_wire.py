@@ -42,6 +42,20 @@ def test_a_chunk_is_taken_apart() -> None:
     assert not {"glyph", "usage"} & set(found.body)
 
 
+def choices(logprobs: object) -> list[Json]:
+    return [{"delta": {"content": ""}, "finish_reason": None, "logprobs": logprobs}]
+
+
+def test_log_probabilities_stand_beside_their_tokens() -> None:
+    found = parse_event(worker_event(choices=choices({"content": [{"token": "a"}]})))
+    assert isinstance(found, Chunk)
+    assert found.logprobs == ({"token": "a"},)
+    assert found.body["choices"] == choices({"content": [{"token": "a"}]})
+    without = parse_event(worker_event(choices=choices(None)))
+    assert isinstance(without, Chunk)
+    assert without.logprobs == ()
+
+
 def test_the_other_events() -> None:
     assert parse_event(b"[DONE]") == Done()
     error = b'{"error": {"message": "m", "type": "t", "code": "c"}}'
@@ -64,6 +78,11 @@ def test_the_other_events() -> None:
         worker_event(choices=[{"delta": None}]),
         worker_event(choices=[{"delta": {"content": 5}}]),
         worker_event(choices=[{"delta": {}, "finish_reason": 5}]),
+        worker_event(choices=choices([])),
+        worker_event(choices=choices({"content": None})),
+        worker_event(choices=choices({"content": ["a"]})),
+        worker_event(choices=choices({"content": []})),
+        worker_event(choices=choices({"content": [{}, {}]})),
     ],
 )
 def test_malformed_events(data: bytes) -> None:
@@ -190,6 +209,45 @@ def test_a_plain_answer_is_one_object() -> None:
     assert body["usage"] == {"total_tokens": 2}
     assert body["glyph"] == {"pages": 3}
     assert body["id"] == "chatcmpl-b"
+
+
+def entry(name: str) -> Json:
+    return {"token": name, "logprob": -0.5, "bytes": None, "top_logprobs": []}
+
+
+def test_log_probabilities_of_a_plain_answer_are_those_of_all_attempts() -> None:
+    answer = PlainAnswer("chatcmpl-own")
+    answer.opening(chunk())
+    answer.progress(chunk(0, (4,), "lost", logprobs=(entry("lost"),)))
+    assert answer.restart()
+    answer.opening(chunk())
+    answer.progress(chunk(0, (5,), "", logprobs=(entry("桥"),)))
+    answer.opening(chunk(1, epoch="b"))
+    last = chunk(1, (6, 7), "b", finish_reason="stop", logprobs=(entry("b"), entry("c")))
+    body = json.loads(answer.complete(last))
+    told = {"content": [entry("桥"), entry("b"), entry("c")], "refusal": None}
+    assert body["choices"][0]["logprobs"] == told
+    assert body["choices"][0]["message"]["content"] == "b"
+
+
+def test_log_probabilities_of_a_plain_answer_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("supervisor.gateway.answer.LOGPROB_BYTES", 200)
+    answer = PlainAnswer("chatcmpl-own")
+    answer.opening(chunk())
+    one = chunk(0, (5,), "", logprobs=(entry("x"),))
+    for _ in range(3):
+        answer.progress(one)
+    with pytest.raises(RefusedError) as refused:
+        answer.complete(one)
+    assert (refused.value.problem.status, refused.value.problem.param) == (422, "top_logprobs")
+
+
+def test_a_stream_brings_log_probabilities_also_without_text() -> None:
+    answer = StreamAnswer("chatcmpl-own", include_usage=False)
+    answer.opening(chunk())
+    [event] = events(answer.progress(chunk(0, (5,), "", logprobs=(entry("x"),))))
+    assert event["choices"][0]["logprobs"]["content"] == [entry("x")]  # type: ignore[index]
+    assert not answer.restart()
 
 
 def test_a_worker_without_a_proper_id_gets_ours() -> None:
