@@ -49,9 +49,9 @@ class Answer:
         return {**self._head("chat.completion.chunk"), "choices": [], "usage": usage}
 
     def logprobs(self, ids: Sequence[int], told: Sequence[Logprobs]) -> dict[str, object] | None:
-        """The `logprobs` of a choice for these tokens; None if they are not asked for."""
+        """The `logprobs` of a choice for these tokens; None without any, or if not asked for."""
         spell = self.prepared.spell
-        if spell is None:
+        if spell is None or not ids:
             return None
         content = [
             {

@@ -75,6 +75,22 @@ def test_cut_offs_draw_as_the_librarys_do(seed: int) -> None:
         assert draw(logits, sampling, index) == wanted, (sampling, index)
 
 
+@pytest.mark.parametrize("top_p", [0.3, 0.9, 0.999])
+@pytest.mark.parametrize("width", [0.01, 3.0])
+def test_a_large_vocabulary_is_cut_as_a_whole(top_p: float, width: float) -> None:
+    """Flat and steep: with and without the likeliest thousand sufficing; some of them tied."""
+    logits = np.random.default_rng(2).normal(0, width, 20_000).astype(np.float32)
+    logits[100:9000:7] = logits[50]
+    weights = np.exp(logits.astype(np.float64) - logits.max())
+    ranked = np.argsort(-weights, kind="stable")
+    totals = weights[ranked].cumsum() / weights.sum()
+    kept = np.sort(ranked[: int(np.searchsorted(totals, top_p)) + 1])
+    shares = weights[kept].cumsum()
+    for index in range(50):
+        place = np.searchsorted(shares, uniform(9, index) * shares[-1], side="right")
+        assert draw(logits, Sampling(1.0, top_p, seed=9), index) == kept[place]
+
+
 @pytest.mark.parametrize(
     "sampling",
     [
