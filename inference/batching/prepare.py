@@ -23,9 +23,10 @@ from inference.batching.parts import Document, Part, appendix, draw, resolved_mo
 from inference.batching.pictures import RequestPicture, open_pictures
 from inference.batching.request import FinishReason, Generation, Job, Progress
 from inference.batching.text import AnswerText
+from inference.batching.wishes import check_ids, choose_sampling
 from inference.config import PAGE_UNIT_PX, InferenceConfig
 from inference.engine.tokenizer import ChatTokenizer, ImagePart, TextPart, Turn
-from inference.engine.values import EngineFacts, Pixels, Prompt, Sampling
+from inference.engine.values import EngineFacts, Pixels, Prompt
 from inference.errors import RequestError
 from inference.render import Style, StyleError, plan_pages, resolve_style, verbatim_spans
 
@@ -83,7 +84,7 @@ class Preparer:
         if page_count > (limit := self._config.limits.pages):
             detail = f"documents and images fill {page_count} pages; the limit is {limit}"
             raise RequestError("context_length_exceeded", detail, "messages")
-        sampling = self._sampling(chat)
+        sampling = choose_sampling(chat, self._facts)
         prompt = self._prompt(chat, planned)
         max_new_tokens = self._max_new_tokens(chat, len(prompt.token_ids))
         mode = resolved_mode(chat, planned)
@@ -181,30 +182,6 @@ class Preparer:
             raise RequestError("context_length_exceeded", detail, "messages")
         return wanted
 
-    def _sampling(self, chat: ChatRequest) -> Sampling:
-        self._check_ids(chat.stop_token_ids, "stop_token_ids")
-        self._check_ids([token_id for token_id, _ in chat.logit_bias], "logit_bias")
-        default = self._facts.default_sampling
-        penalty = chat.repetition_penalty
-        return Sampling(
-            temperature=default.temperature if chat.temperature is None else chat.temperature,
-            top_p=default.top_p if chat.top_p is None else chat.top_p,
-            top_k=default.top_k if chat.top_k is None else chat.top_k,
-            seed=chat.seed,
-            min_p=default.min_p if chat.min_p is None else chat.min_p,
-            repetition_penalty=default.repetition_penalty if penalty is None else penalty,
-            frequency_penalty=chat.frequency_penalty,
-            presence_penalty=chat.presence_penalty,
-            logit_bias=chat.logit_bias,
-            top_logprobs=chat.top_logprobs,
-        )
-
-    def _check_ids(self, token_ids: Sequence[int], param: str) -> None:
-        """An id beyond the vocabulary would break a GPU's context for everybody."""
-        if max(token_ids, default=0) >= self._facts.vocabulary:
-            detail = f"token ids are below {self._facts.vocabulary}"
-            raise RequestError("invalid_request", detail, param)
-
     def _fingerprint(
         self, chat: ChatRequest, mode: Mode, profile: str, planned: list[list[Part]]
     ) -> str:
@@ -226,7 +203,7 @@ class Preparer:
     ) -> tuple[Job, Progress | None]:
         """The job, and the last chunk if the earlier attempt had come to the end."""
         resume = chat.resume
-        self._check_ids(resume.token_ids, "glyph.resume_token_ids")
+        check_ids(resume.token_ids, "glyph.resume_token_ids", self._facts)
         end_ids = self._facts.end_ids.union(chat.stop_token_ids)
         text = AnswerText(self._tokenizer.piece, chat.stop, end_ids)
         unsent, reason = _replay(text, resume, generation.max_new_tokens)
