@@ -59,6 +59,13 @@ def test_sampling_defaults_of_the_makers(copy: Path) -> None:
     found = load_checkpoint(copy, config())
     assert found.default_sampling == Sampling(temperature=0.8, top_p=0.6, top_k=2)
     assert found.end_ids == {5}
+    told.update({"min_p": 0.05, "repetition_penalty": 1.1})
+    (copy / "generation_config.json").write_text(json.dumps(told))
+    shaped = Sampling(temperature=0.8, top_p=0.6, top_k=2, min_p=0.05, repetition_penalty=1.1)
+    assert load_checkpoint(copy, config()).default_sampling == shaped
+    (copy / "generation_config.json").write_text(json.dumps({**told, "do_sample": False}))
+    greedy = Sampling(repetition_penalty=1.1)
+    assert load_checkpoint(copy, config()).default_sampling == greedy
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,14 @@ def test_special_and_unknown_ids_have_no_text() -> None:
     assert tokenizer().piece(10**6) == b""
 
 
+def test_tokens_are_spelled_for_people() -> None:
+    assert tokenizer().spell(IMAGE) == ("<|image|>", None)
+    assert tokenizer().spell(10**6) == ("", b"")
+    fox = [tokenizer().spell(token) for token in tokenizer().encode("🦊")]
+    assert b"".join(raw or b"" for _, raw in fox) == "🦊".encode()
+    assert {text for text, _ in fox} == {"\ufffd"}
+
+
 def test_template_that_loses_an_image_is_refused() -> None:
     bare = ChatTokenizer(checkpoint(), lambda _: "no image here", "<|image|>")
     with pytest.raises(ValueError, match="lost images"):
