@@ -7,6 +7,7 @@ from functools import cache
 
 import numpy as np
 import torch
+from transformers import LogitsProcessor, LogitsProcessorList
 
 from inference.config import InferenceConfig, decode
 from inference.engine.load import Checkpoint, load_checkpoint
@@ -69,9 +70,10 @@ def oracle(
     pictures: Sequence[Pixels],
     count: int,
     kind: str = "glm4v",
+    processors: Sequence[LogitsProcessor] = (),
     **options: object,
 ) -> list[int]:
-    """The first `count` tokens of generate(), greedy, whatever they are."""
+    """The first `count` tokens of generate(), greedy after `processors`, whatever they are."""
     ids = torch.tensor([asked.token_ids])
     inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
     if pictures:
@@ -89,6 +91,7 @@ def oracle(
             do_sample=False,
             eos_token_id=None,
             pad_token_id=0,
+            logits_processor=LogitsProcessorList(processors),
             **options,
         )
     tokens: list[int] = out[0, ids.shape[1] :].tolist()
