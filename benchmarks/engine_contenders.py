@@ -55,11 +55,26 @@ class Played:
 
     answers: Sequence[Answer]
     seconds: float
+    """From the first arrival to the last token."""
+    cpu_seconds: float
 
     @property
-    def tokens_per_second(self) -> float:
-        """Tokens asked for, over the time from the first arrival to the last token."""
-        return sum(len(answer.token_ids) for answer in self.answers) / self.seconds
+    def tokens(self) -> int:
+        """Tokens asked for and computed."""
+        return sum(len(answer.token_ids) for answer in self.answers)
+
+
+class Clock:
+    """Takes the time of a load."""
+
+    def __init__(self) -> None:
+        self.began = time.perf_counter()
+        self._cpu = time.process_time()
+
+    def played(self, answers: Sequence[Answer]) -> Played:
+        """The load is over."""
+        cpu = time.process_time() - self._cpu
+        return Played(answers, time.perf_counter() - self.began, cpu)
 
 
 class OurEngine:
@@ -82,20 +97,16 @@ class OurEngine:
 
     def play(self, requests: Sequence[Request], arrivals: Sequence[float]) -> Played:
         """Answer requests that arrive at these seconds."""
-        began = time.perf_counter()
+        clock = Clock()
         self._missing = len(requests)
         self._done.clear()
         answers = []
         for request, arrival in zip(requests, arrivals, strict=True):
-            _sleep_until(began + arrival)
-            answers.append(Answer(began + arrival))
+            answers.append(Answer(clock.began + arrival))
+            _sleep_until(answers[-1].arrived)
             self._submit(request, answers[-1])
         self._wait()
-        return Played(answers, time.perf_counter() - began)
-
-    def kv_bytes(self) -> int:
-        """Memory of the slots, as the engine counts it."""
-        return self._thread.memory.counters.get("kv_bytes", 0)
+        return clock.played(answers)
 
     def _submit(self, request: Request, answer: Answer) -> None:
         self._serial += 1
@@ -112,7 +123,7 @@ class OurEngine:
         if self._error is not None:
             raise self._error
 
-    def loaded(self, engine: Engine) -> None:
+    def loaded(self, _engine: Engine) -> None:
         """See Office."""
         self._done.set()
 
@@ -155,8 +166,8 @@ class Generate:
 
     def play(self, requests: Sequence[Request], arrivals: Sequence[float]) -> Played:
         """Answer requests that arrive at these seconds, in their order."""
-        began = time.perf_counter()
-        answers = [Answer(began + arrival) for arrival in arrivals]
+        clock = Clock()
+        answers = [Answer(clock.began + arrival) for arrival in arrivals]
         at = 0
         while at < len(requests):
             _sleep_until(answers[at].arrived)
@@ -166,7 +177,7 @@ class Generate:
                 end += 1
             self._answer(requests[at:end], answers[at:end])
             at = end
-        return Played(answers, time.perf_counter() - began)
+        return clock.played(answers)
 
     @torch.inference_mode()
     def _answer(self, requests: Sequence[Request], answers: Sequence[Answer]) -> None:
@@ -203,7 +214,7 @@ class _FirstToken(StoppingCriteria):  # type: ignore[misc]  # transformers carri
 
     at = 0.0
 
-    def __call__(self, ids: torch.Tensor, scores: object, **_: object) -> torch.Tensor:
+    def __call__(self, ids: torch.Tensor, _scores: object, **_: object) -> torch.Tensor:
         self.at = self.at or time.perf_counter()
         return torch.zeros(len(ids), dtype=torch.bool)
 
