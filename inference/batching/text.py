@@ -28,6 +28,8 @@ class StopMatcher:
         """Text that can be shown now; what could begin a stop string is held back."""
         if self.matched:
             return ""
+        if not self._stops:
+            return text
         self._held += text
         found = [(at + len(stop), at) for stop in self._stops if (at := self._held.find(stop)) >= 0]
         if found:
