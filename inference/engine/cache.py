@@ -15,10 +15,10 @@ BUCKETS_PER_OCTAVE = 4
 
 
 def bucket_length(needed: int, length: int) -> int:
-    """Columns attended to: a multiple that holds `needed`, at most `length`.
+    """Columns attended to: a round number that holds `needed`, at most `length`.
 
-    Multiples of an eighth of the next power of two: few shapes, and at most a fifth of the columns
-    read in vain. Powers of two themselves would read half in vain, a quarter on average.
+    Multiples of an eighth of the next power of two: few shapes, and beyond 256 columns at most a
+    fifth read in vain. Of a power of two itself up to a half would be, a quarter on average.
     """
     power = 1 << (needed - 1).bit_length()
     step = max(SMALLEST_BUCKET, power // (2 * BUCKETS_PER_OCTAVE))
