@@ -45,8 +45,8 @@ class KvConfig:
 
     slots: int = _bounded(8, 1, 256)
     """Requests that can run at the same time; each owns one slot."""
-    length: int = _bounded(8192, 64, 1_048_576)
-    """Tokens (text, visual and generated together) one slot can hold."""
+    length: int = _bounded(32768, 64, 1_048_576)
+    """Tokens (text, visual and generated together) one slot can hold; less fits beside a large model."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,7 @@ def test_all_problems_are_found_at_once() -> None:
         ({"model": " "}, "inference.model", "must be a directory"),
         ({"batch_size": 9}, "inference.batch_size", "must not exceed kv.slots (8)"),
         ({"max_new_tokens": 5000}, "inference.max_new_tokens", "exceeds max_new_tokens_limit"),
-        ({"max_new_tokens_limit": 8192}, "inference.max_new_tokens_limit", "below kv.length"),
+        ({"max_new_tokens_limit": 32768}, "inference.max_new_tokens_limit", "below kv.length"),
         ({"orphan_seconds": float("nan")}, "inference.orphan_seconds", "must be at least 1"),
         ({"orphan_seconds": float("inf")}, "inference.orphan_seconds", "must be at most"),
         ({"render": {"default_profile": "x"}}, "inference.render.default_profile", "there are: "),
