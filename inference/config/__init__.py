@@ -46,7 +46,7 @@ class KvConfig:
     slots: int = _bounded(8, 1, 256)
     """Requests that can run at the same time; each owns one slot."""
     length: int = _bounded(32768, 64, 1_048_576)
-    """Tokens (text, visual and generated together) one slot can hold; less fits beside a large model."""
+    """Tokens (text, visual and generated together) one slot can hold."""
 
 
 @dataclass(frozen=True, slots=True)
