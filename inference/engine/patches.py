@@ -42,6 +42,7 @@ def patchify(
     page = page.permute(0, 3, 1, 4, 6, 2, 5).reshape(-1, channels, patch * patch)
     offsets = torch.arange(channels, device=table.device, dtype=torch.int32) * 256
     levels = page.to(torch.int32) + offsets[:, None]
-    values = table.index_select(0, levels.view(-1)).view(levels.shape)  # thrice as fast as table[]
+    # thrice as fast as table[levels]
+    values = table.index_select(0, levels.reshape(-1)).view(levels.shape)
     count = grid_height * grid_width
     return values[:, :, None].expand(-1, -1, frames, -1).reshape(count, -1)

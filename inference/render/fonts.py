@@ -34,6 +34,7 @@ def add_font(path: str) -> str:
     if not fontconfig.FcConfigAppFontAddFile(None, path.encode()):
         raise FontError(f"{path} was refused by fontconfig")
     pangoft.pango_fc_font_map_config_changed(pango.library().font_map)
+    pango.library().fonts_added += 1
     return name
 
 

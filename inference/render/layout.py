@@ -66,8 +66,9 @@ class Run:
 
 @lru_cache(maxsize=8)
 def _simple_breaker(
-    families: tuple[str, ...], size_px: float, language: str
+    families: tuple[str, ...], size_px: float, language: str, fonts_added: int  # noqa: ARG001 - part of the key
 ) -> SimpleBreaker | None:
+    # with every font file added Pango makes its fonts anew, and what was kept of the old is useless
     try:
         return SimpleBreaker(families, size_px, language)
     except NoFontError:
@@ -94,7 +95,9 @@ class LineBreaker:
         self._simple: SimpleBreaker | None = None
         plain = style.newline == "break" and style.alignment == "left"
         if simple and plain and style.horizontal_scale == 1:
-            self._simple = _simple_breaker(style.font_families, style.font_size_px, style.language)
+            self._simple = _simple_breaker(
+                style.font_families, style.font_size_px, style.language, self._api.fonts_added
+            )
         self.baseline_px = _baseline_px(style)
 
     def __enter__(self) -> Self:

@@ -180,6 +180,7 @@ class Pango:
         self.pangocairo = _load("libpangocairo-1.0.so.0", _PANGOCAIRO)
         self._prove_object_layout()
         self.font_map: int = self.pangocairo.pango_cairo_font_map_new()
+        self.fonts_added = 0
 
     def _prove_object_layout(self) -> None:
         context = cairo.Context(cairo.ImageSurface(cairo.FORMAT_A8, 1, 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from inference.config import InferenceConfig, ProfileConfig
 from inference.render import pages, pango
+from inference.render.fonts import add_font
 from inference.render.layout import LineBreaker
 from inference.render.style import Style, resolve_style
 from inference.render.units import NOT_SIMPLE, UnitTable
@@ -105,6 +107,16 @@ def test_most_lines_of_latin_text_take_the_fast_way_and_others_do_not() -> None:
     assert simple_share("שלום abc " * 100, STYLES["page"]) == 0
     justified = replace(STYLES["page"], alignment="justify")
     assert simple_share(latin[:3000], justified) == 0
+
+
+def test_the_fast_way_survives_a_font_file_added_later() -> None:
+    latin = (DATA / "genesis-kjv.txt").read_text("utf-8")
+    assert simple_share(latin[:4000], STYLES["page"]) > 0.95
+    file = subprocess.run(
+        ["fc-match", "-f", "%{file}", "DejaVu Sans"], capture_output=True, text=True, check=True
+    ).stdout
+    add_font.__wrapped__(file)
+    assert simple_share(latin, STYLES["page"]) > 0.95
 
 
 def test_kerning_over_a_space_and_missing_glyphs_are_noticed() -> None:
