@@ -66,7 +66,10 @@ class Run:
 
 @lru_cache(maxsize=8)
 def _simple_breaker(
-    families: tuple[str, ...], size_px: float, language: str, fonts_added: int  # noqa: ARG001 - part of the key
+    families: tuple[str, ...],
+    size_px: float,
+    language: str,
+    fonts_added: int,  # noqa: ARG001 - part of the key
 ) -> SimpleBreaker | None:
     # with every font file added Pango makes its fonts anew, and what was kept of the old is useless
     try:
