@@ -178,6 +178,7 @@ def test_the_service_deadline_counts_all_workers_but_not_the_waiting() -> None:
         async with rig() as made, made.client() as client:
             await made.start_gateway(service_seconds=1.0)
             first = await made.start_worker(token_seconds=0.05)
+            second = await made.start_worker(token_seconds=0.05)
             waiting = asyncio.create_task(client.post(CHAT, json=ask("x", tokens=10_000)))
             await made.until(waiting=1)
             await asyncio.sleep(1.2)
@@ -185,7 +186,6 @@ def test_the_service_deadline_counts_all_workers_but_not_the_waiting() -> None:
             begun = time.monotonic()
             await made.route(first)
             await first.until(tokens=4)
-            second = await made.start_worker(token_seconds=0.05)
             await made.route(second)
             assert_problem(await waiting, 504, "deadline_exceeded")
             assert time.monotonic() - begun >= 1.0
