@@ -16,26 +16,11 @@ from pathlib import Path
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 from inference.models.train.grid import COLUMNS, ROWS
+from inference.models.vocabulary import SPECIAL_TOKENS
 
 MARK_EVERY = 8
 PAGES = 16
 """Pages of one prompt that can be told apart."""
-GLM_TOKENS = (
-    "<|endoftext|>",
-    "<|pad|>",
-    "[gMASK]",
-    "<sop>",
-    "<|system|>",
-    "<|user|>",
-    "<|assistant|>",
-    "<|observation|>",
-    "<|begin_of_image|>",
-    "<|end_of_image|>",
-    "<|begin_of_video|>",
-    "<|end_of_video|>",
-    "<|image|>",
-    "<|video|>",
-)
 PAGE_TOKENS = tuple(f"<|page_{number}|>" for number in range(1, PAGES + 1))
 LINE_TOKENS = tuple(f"<|line_{number}|>" for number in range(1, ROWS + 1))
 COLUMN_TOKENS = tuple(f"<|column_{column}|>" for column in range(MARK_EVERY, COLUMNS, MARK_EVERY))
@@ -53,7 +38,7 @@ def build_tokenizer() -> Tokenizer:
     tokenizer.decoder = decoders.ByteLevel()
     marks = (*PAGE_TOKENS, *LINE_TOKENS, *COLUMN_TOKENS, SKIP_TOKEN)
     tokenizer.add_special_tokens(
-        [AddedToken(token, special=True, normalized=False) for token in (*GLM_TOKENS, *marks)]
+        [AddedToken(token, special=True, normalized=False) for token in (*SPECIAL_TOKENS, *marks)]
     )
     return tokenizer
 
